@@ -1,0 +1,3 @@
+"""Kube Resource Orchestrator: one definition, a served and type-checked API."""
+
+__version__ = "0.1.0"
