@@ -1,0 +1,126 @@
+"""Which generated kinds are served, and by what: one instance controller a kind.
+
+A kind is served in one of three ways: with a graph; without one, so that its instances say why; or
+for deletion only, when its definition is gone but instances live on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from kro.controllers.instance import InstanceController, Serving, Unavailable
+from kro.graph import Graph
+from kro.refs import GVK, GVR, Mapped
+from kro.runtime import Informed, Informers, Registry
+
+SYNC_TIMEOUT_S: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """One generated kind that this process serves."""
+
+    definition: str
+    controller: InstanceController
+    instances: Informed
+    graph: Graph | None
+
+
+class ServedKinds:
+    """Starts, swaps and stops the controllers of generated kinds.
+
+    Concurrency: one event loop; everything but the waits is atomic.
+    """
+
+    def __init__(
+        self,
+        *,
+        registry: Registry,
+        informers: Informers,
+        make: Callable[[GVK, Mapped, Informed], InstanceController],
+    ) -> None:
+        self._registry = registry
+        self._informers = informers
+        self._make = make
+        self._served: dict[GVR, Served] = {}
+
+    def graph_of(self, gvr: GVR) -> Graph | None:
+        """Return the graph that the kind's instances run on, if it is served with one."""
+        served = self._served.get(gvr)
+        return served.graph if served else None
+
+    def is_served(self, gvr: GVR) -> bool:
+        """Whether this process serves the kind, in whatever way."""
+        return gvr in self._served
+
+    def of(self, definition: str) -> frozenset[GVR]:
+        """Return the kinds that are served for this definition."""
+        return frozenset(gvr for gvr, s in self._served.items() if s.definition == definition)
+
+    def serve(self, graph: Graph, *, definition: str, uid: str) -> None:
+        """Serve the graph's kind with this graph from now on; every instance gets a pass.
+
+        Nothing happens where that very graph is served already.
+        """
+        mapped = graph.instance.mapped
+        served = self._served.get(mapped.gvr)
+        if served is not None and served.graph is graph and served.definition == definition:
+            return
+        self._put(
+            graph.instance.gvk,
+            mapped,
+            definition,
+            graph,
+            Serving(graph=graph, definition_name=definition, definition_uid=uid),
+        )
+
+    def explain(self, gvk: GVK, mapped: Mapped, *, definition: str, why: str) -> None:
+        """Serve a kind without a graph: its instances say why, and can be deleted."""
+        if not self.is_served(mapped.gvr):
+            self._put(gvk, mapped, definition, None, Unavailable(message=why, retry=False))
+
+    def finish(self, gvk: GVK, mapped: Mapped, *, definition: str) -> None:
+        """Serve a kind for deletion only."""
+        self._put(gvk, mapped, definition, None, None)
+
+    async def wait(self, gvr: GVR) -> str:
+        """Wait until the kind and its children's kinds are watched; return what is not.
+
+        Concurrency: bounded by 30 s.
+        """
+        if not await self._registry.wait_synced(gvr, SYNC_TIMEOUT_S):
+            return f"add parent handler {gvr}: cache sync timeout for {gvr}"
+        served = self._served.get(gvr)
+        if served is None:
+            return f"{gvr} is no longer served"
+        behind = await served.controller.watch_children(SYNC_TIMEOUT_S)
+        if behind:
+            return f"cache sync timeout for {', '.join(str(child) for child in behind)}"
+        return ""
+
+    async def stop(self, gvr: GVR) -> None:
+        """Serve the kind no longer; running passes end first."""
+        served = self._served.pop(gvr, None)
+        await self._registry.stop(gvr)
+        if served is not None:
+            served.controller.close()
+            served.instances.release()
+
+    def _put(
+        self,
+        gvk: GVK,
+        mapped: Mapped,
+        definition: str,
+        graph: Graph | None,
+        how: Serving | Unavailable | None,
+    ) -> None:
+        gvr = mapped.gvr
+        served = self._served.get(gvr)
+        if served is None:
+            instances = self._informers.watch(gvr, owner=f"definition/{definition}")
+            served = Served(definition, self._make(gvk, mapped, instances), instances, graph)
+        self._served[gvr] = Served(definition, served.controller, served.instances, graph)
+        served.controller.serve(how)
+        self._registry.start(gvr, served.controller.reconcile, wants=served.controller.wants)
