@@ -25,7 +25,11 @@ from prometheus_client.process_collector import ProcessCollector
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 _PASS_S: Final = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 20, 25, 30, 45, 60, 120)
-_STEP_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_CONTROLLER_S: Final = (
+    *(0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7, 0.8),
+    *(0.9, 1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5, 6, 7, 8, 9, 10, 15, 20, 25, 30),
+    *(40, 50, 60),
+)
 _REQUEST_S: Final = tuple(0.001 * 2**n for n in range(16))
 _REQUEST_BYTES: Final = tuple(64.0 * 2**n for n in range(16))
 _QUEUE_S: Final = tuple(1e-8 * 10**n for n in range(12))
@@ -39,7 +43,7 @@ class Metrics:
     """
 
     def __init__(self) -> None:
-        disable_created_metrics()
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # has no annotations
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
@@ -193,7 +197,10 @@ class Metrics:
             controller + "reconcile_timeouts_total", "Passes cut at their deadline.", "controller"
         )
         self.controller_duration = self._histogram(
-            controller + "reconcile_time_seconds", "Duration of a pass.", _STEP_S, "controller"
+            controller + "reconcile_time_seconds",
+            "Duration of a pass.",
+            _CONTROLLER_S,
+            "controller",
         )
         self.controller_workers = self._gauge(
             controller + "max_concurrent_reconciles", "Workers.", "controller"
@@ -202,9 +209,7 @@ class Metrics:
             controller + "active_workers", "Busy workers.", "controller"
         )
         queue = ("name", "controller")
-        self.queue_depth = self._gauge(
-            "workqueue_depth", "Keys in line.", *queue, "priority"
-        )
+        self.queue_depth = self._gauge("workqueue_depth", "Keys in line.", *queue, "priority")
         self.queue_adds = self._counter("workqueue_adds_total", "Keys added.", *queue)
         self.queue_retries = self._counter(
             "workqueue_retries_total", "Keys added again after a failure.", *queue
@@ -223,6 +228,18 @@ class Metrics:
         )
         self.leading = self._gauge(
             "leader_election_master_status", "Whether this replica leads.", "name"
+        )
+        self.streams_ended = self._counter(
+            "kro_runtime_watch_streams_ended_total", "Watch streams that ended.", "gvr", "cause"
+        )
+        self.informer_states = self._gauge(
+            "kro_runtime_informers", "Informers by state.", "gvr", "state"
+        )
+        self.relists = self._counter(
+            "kro_runtime_relists_total", "Loads of an informer.", "gvr", "reason"
+        )
+        self.handlers_failed = self._counter(
+            "kro_runtime_handler_failures_total", "Event handlers that raised: bugs.", "gvr"
         )
         self.loop_lag = self._histogram(
             "kro_runtime_loop_lag_seconds", "How late the event loop runs a timer.", _LAG_S

@@ -1,0 +1,260 @@
+"""What the parts report, put under the names of the catalogue.
+
+Each class fulfils a Protocol that a part declares; none knows the part.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+from kro.metrics import Metrics
+from kro.refs import GVK, GVR, JsonObject, NamespacedName
+
+Warned = Callable[[str], None]
+
+
+def resource_label(gvr: GVR) -> str:
+    """Return `<group>/<version>, Resource=<plural>`."""
+    return f"{gvr.group}/{gvr.version}, Resource={gvr.resource}"
+
+
+def kind_label(gvk: GVK) -> str:
+    """Return `<group>/<version>, Kind=<Kind>`."""
+    return f"{gvk.group}/{gvk.version}, Kind={gvk.kind}"
+
+
+def path_label(gvr: GVR) -> str:
+    """Return `<group>/<version>/<plural>`."""
+    return f"{gvr.group}/{gvr.version}/{gvr.resource}"
+
+
+class ClientRecorder:
+    """Requests, retries and the ends of streams."""
+
+    def __init__(self, metrics: Metrics, *, warned: Warned) -> None:
+        self._metrics = metrics
+        self._warned = warned
+
+    def attempt(
+        self,
+        *,
+        method: str,
+        verb: str,
+        gvr: GVR | None,
+        host: str,
+        code: str,
+        duration_s: float,
+        sent_bytes: int,
+        received_bytes: int,
+    ) -> None:
+        """Count one attempt."""
+        m = self._metrics
+        m.requests.labels(code, method, host).inc()
+        m.request_duration.labels(method).observe(duration_s)
+        m.request_size.labels(method).observe(sent_bytes)
+        m.response_size.labels(method).observe(received_bytes)
+
+    def retried(self, *, method: str, code: str) -> None:
+        """Count a repeated attempt."""
+        self._metrics.request_retries.labels(code, method).inc()
+
+    def limited(self, *, method: str, wait_s: float) -> None:
+        """Count a wait for the client's own limit."""
+        self._metrics.limiter_duration.labels(method).observe(wait_s)
+
+    def stream_ended(self, *, gvr: GVR, cause: str) -> None:
+        """Count the end of a watch stream."""
+        self._metrics.streams_ended.labels(resource_label(gvr), cause).inc()
+
+    def warned(self, text: str) -> None:
+        """Hand a warning on to the log."""
+        self._warned(text)
+
+
+class QueueRecorder:
+    """One work queue."""
+
+    def __init__(self, metrics: Metrics, name: str) -> None:
+        labels = (name, name)
+        self._depth = metrics.queue_depth.labels(*labels, "")
+        self._adds = metrics.queue_adds.labels(*labels)
+        self._retries = metrics.queue_retries.labels(*labels)
+        self._wait = metrics.queue_wait.labels(*labels)
+        self._work = metrics.queue_work.labels(*labels)
+
+    def depth(self, waiting: int) -> None:
+        """Show how many keys wait."""
+        self._depth.set(waiting)
+
+    def added(self) -> None:
+        """Count an add."""
+        self._adds.inc()
+
+    def retried(self) -> None:
+        """Count a retry."""
+        self._retries.inc()
+
+    def taken(self, waited_s: float) -> None:
+        """Count a wait in line."""
+        self._wait.observe(waited_s)
+
+    def done(self, worked_s: float) -> None:
+        """Count a lease's time."""
+        self._work.observe(worked_s)
+
+
+class ControllerRecorder:
+    """A controller of fixed kinds: definitions, revisions."""
+
+    def __init__(self, metrics: Metrics, name: str, *, workers: int) -> None:
+        self._metrics = metrics
+        self._name = name
+        self._active = metrics.controller_active.labels(name)
+        self._duration = metrics.controller_duration.labels(name)
+        metrics.controller_workers.labels(name).set(workers)
+
+    def running(self, passes: int) -> None:
+        """Show how many passes run."""
+        self._active.set(passes)
+
+    def ended(self, duration_s: float, result: str) -> None:
+        """Count a pass."""
+        self._duration.observe(duration_s)
+        self._metrics.controller_passes.labels(self._name, result).inc()
+
+    def requeued(self, kind: str) -> None:
+        """Count nothing: the result of the pass says it."""
+
+    def failed(self) -> None:
+        """Count a failure."""
+        self._metrics.controller_errors.labels(self._name).inc()
+
+    def panicked(self) -> None:
+        """Count a bug."""
+        self._metrics.controller_panics.labels(self._name).inc()
+
+    def timed_out(self) -> None:
+        """Count a pass that met its deadline."""
+        self._metrics.controller_timeouts.labels(self._name).inc()
+
+
+class KindRecorder:
+    """The micro-controller of one generated kind."""
+
+    def __init__(self, metrics: Metrics, gvr: GVR) -> None:
+        self._metrics = metrics
+        self._gvr = path_label(gvr)
+
+    def running(self, passes: int) -> None:
+        """Show nothing: the reference has no such gauge."""
+
+    def ended(self, duration_s: float, result: str) -> None:
+        """Count a pass."""
+        self._metrics.passes.labels(self._gvr).inc()
+        self._metrics.pass_duration.labels(self._gvr).observe(duration_s)
+
+    def requeued(self, kind: str) -> None:
+        """Count what was done with the key."""
+        self._metrics.requeues.labels(self._gvr, kind).inc()
+
+    def failed(self) -> None:
+        """Count a failure."""
+        self._metrics.handler_errors.labels(self._gvr).inc()
+
+    def panicked(self) -> None:
+        """Count a bug."""
+        self._metrics.panics.labels(self._gvr).inc()
+
+    def timed_out(self) -> None:
+        """Count nothing more: a deadline is a failure."""
+
+
+class InformerRecorder:
+    """All informers of the process."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._states: Counter[tuple[str, str]] = Counter()
+
+    def informers(self, running: int) -> None:
+        """Show how many informers run."""
+        self._metrics.informers.set(running)
+
+    def changed(self, gvr: GVR, before: object | None, after: object | None) -> None:
+        """Show how many informers of a kind are in which state."""
+        for state, step in ((before, -1), (after, 1)):
+            if state is not None:
+                key = (resource_label(gvr), str(state))
+                self._states[key] += step
+                self._metrics.informer_states.labels(*key).set(self._states[key])
+
+    def waited(self, gvr: GVR, duration_s: float, *, synced: bool) -> None:
+        """Count a wait for a sync."""
+        self._metrics.sync_duration.labels(resource_label(gvr)).observe(duration_s)
+
+    def relisted(self, gvr: GVR, reason: str) -> None:
+        """Count a load."""
+        self._metrics.relists.labels(resource_label(gvr), reason).inc()
+
+    def handler_failed(self, gvr: GVR) -> None:
+        """Count a handler's bug."""
+        self._metrics.handlers_failed.labels(resource_label(gvr)).inc()
+
+
+class InstanceRecorder:
+    """The passes over instances."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def graph_resolved(self, gvr: GVR) -> None:
+        """Count a pass with a graph."""
+        self._metrics.resolutions.labels(resource_label(gvr)).inc()
+
+    def graph_unavailable(self, gvr: GVR, reason: str) -> None:
+        """Count a pass without one."""
+        if reason == "pending":
+            self._metrics.resolutions_pending.labels(resource_label(gvr)).inc()
+        else:
+            self._metrics.resolution_failures.labels(resource_label(gvr), reason).inc()
+
+    def passed(self, gvr: GVR, duration_s: float, *, failed: bool) -> None:
+        """Count a pass."""
+        label = resource_label(gvr)
+        self._metrics.instance_passes.labels(label).inc()
+        self._metrics.instance_duration.labels(label).observe(duration_s)
+        if failed:
+            self._metrics.instance_errors.labels(label).inc()
+
+    def state_changed(self, gvk: GVK, before: str, after: str) -> None:
+        """Count a change of state."""
+        self._metrics.instance_transitions.labels(kind_label(gvk), before, after).inc()
+
+    def conditions_persisted(
+        self, gvr: GVR, name: NamespacedName, conditions: list[JsonObject]
+    ) -> None:
+        """Show nothing: the gauge of conditions is behind a gate of its own."""
+
+
+class DefinitionRecorder:
+    """The passes over definitions."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def built(self, definition: str, *, duration_s: float, failed: bool) -> None:
+        """Count a build."""
+        self._metrics.builds.labels(definition).inc()
+        self._metrics.build_duration.labels(definition).observe(duration_s)
+        if failed:
+            self._metrics.build_errors.labels(definition).inc()
+
+    def moved(self, definition: str, *, before: str, after: str) -> None:
+        """Count a change of state."""
+        self._metrics.definition_transitions.labels(definition, before, after).inc()
+
+    def deleted(self, definition: str, *, duration_s: float) -> None:
+        """Count a deletion."""
+        self._metrics.definition_deletions.labels(definition).inc()
+        self._metrics.definition_deletion_duration.labels(definition).observe(duration_s)
