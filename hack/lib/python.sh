@@ -22,7 +22,7 @@ find_python() {
         fi
     done
     echo "kro needs Python 3.11 or newer and found none on PATH" \
-        "(python3 here: $(python3 --version 2>&1 || echo missing))." \
+        "(python3 here: $(python3 --version 2>/dev/null || echo missing))." \
         "Install one, or name it: KRO_PYTHON=/path/to/python3.12" >&2
     return 1
 }

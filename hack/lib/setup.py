@@ -1,9 +1,10 @@
 """Makes `.venv` hold exactly the locked packages and kro itself, editable.
 
-A stamp inside the environment names what it was made from: the lock file, the project file, the
-interpreter and the place of the checkout (an environment can't be moved). While the stamp is true
-nothing is done, so that every other script can call this one first. The stamp is removed before
-the first change and written after the last one: an interrupted run is finished by the next.
+A stamp inside the environment names what it was made from. Its first line: the lock file, the
+interpreter and the place of the checkout (an environment can't be moved); when that changes the
+environment is made from scratch, so that it never holds more than the lock. Its second line: the
+project file; when only that changes, kro alone is installed again. The stamp is removed before
+the first change and written after the last one: an interrupted run is started over by the next.
 """
 
 from __future__ import annotations
@@ -49,10 +50,14 @@ def main() -> int:
 
 def stamp() -> str:
     """Return what the environment must have been made from."""
-    digest = hashlib.sha256()
-    for name in ("requirements.lock", "pyproject.toml"):
-        digest.update((ROOT / name).read_bytes())
-    return f"{digest.hexdigest()} {base_python()} {platform.python_version()} {VENV}\n"
+    return (
+        f"{digest('requirements.lock')} {base_python()} {platform.python_version()} {VENV}\n"
+        f"{digest('pyproject.toml')}\n"
+    )
+
+
+def digest(name: str) -> str:
+    return hashlib.sha256((ROOT / name).read_bytes()).hexdigest()
 
 
 def base_python() -> str:
@@ -72,25 +77,34 @@ def read_stamp() -> str:
 
 
 def install(wanted: str, *, fresh: bool) -> None:
-    made_with = read_stamp().split()[1:]
+    same_packages = read_stamp().partition("\n")[0] == wanted.partition("\n")[0]
     STAMP.unlink(missing_ok=True)
-    if VENV.exists() and (fresh or made_with != wanted.split()[1:]):
-        shutil.rmtree(VENV)
-    if not (VENV / "bin" / "python").exists():
-        say(f"creating .venv with Python {platform.python_version()}")
-        try:
-            import ensurepip  # noqa: F401  Debian ships it apart from Python
-        except ImportError:
-            raise SystemExit(
-                "this Python has no ensurepip, so it can't make a virtual environment: "
-                "install it (Debian, Ubuntu: apt-get install python3-venv) and run hack/setup again"
-            ) from None
-        run(base_python(), "-m", "venv", str(VENV))
     pip = (str(VENV / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install")
-    say("installing the locked packages")
-    run(*pip, "--quiet", "--require-hashes", "-r", str(ROOT / "requirements.lock"))
+    if fresh or not same_packages:
+        create()
+        say("installing the locked packages")
+        run(*pip, "--quiet", "--require-hashes", "-r", str(ROOT / "requirements.lock"))
     run(*pip, "--quiet", "--no-deps", "--no-build-isolation", "--editable", str(ROOT))
     STAMP.write_text(wanted)
+
+
+def create() -> None:
+    """An empty environment stands in `.venv`.
+
+    Raises:
+        SystemExit: this Python can't make one.
+    """
+    if VENV.exists():
+        shutil.rmtree(VENV)
+    say(f"creating .venv with Python {platform.python_version()}")
+    try:
+        import ensurepip  # noqa: F401  Debian ships it apart from Python
+    except ImportError:
+        raise SystemExit(
+            "this Python has no ensurepip, so it can't make a virtual environment: "
+            "install it (Debian, Ubuntu: apt-get install python3-venv) and run hack/setup again"
+        ) from None
+    run(base_python(), "-m", "venv", str(VENV))
 
 
 def run(*command: str) -> None:

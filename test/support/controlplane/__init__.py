@@ -6,7 +6,8 @@ virtual environment and the tests without having a second copy.
 """
 
 from support.controlplane.binaries import MissingToolError, ensure_tool
-from support.controlplane.credentials import User
+from support.controlplane.cluster import Cluster, kubectl
+from support.controlplane.credentials import CONTROLLER, User
 from support.controlplane.errors import ControlPlaneError
 from support.controlplane.plane import (
     ControlPlane,
@@ -16,6 +17,8 @@ from support.controlplane.plane import (
 )
 
 __all__ = [
+    "CONTROLLER",
+    "Cluster",
     "ControlPlane",
     "ControlPlaneError",
     "MissingToolError",
@@ -23,5 +26,6 @@ __all__ = [
     "down_all",
     "ensure_tool",
     "existing_names",
+    "kubectl",
     "remove_abandoned",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from support.controlplane.binaries import TOOLS, ensure_tool
@@ -82,7 +83,14 @@ def _status(options: argparse.Namespace) -> int:
 def _binaries(options: argparse.Namespace) -> int:
     downloader = Downloader()
     for name in options.tool or (FULL if options.full else SMALL):
-        print(ensure_tool(name, say=_say, downloader=downloader))
+        path = ensure_tool(name, say=_say, downloader=downloader)
+        if options.link:
+            options.link.mkdir(parents=True, exist_ok=True)
+            link = options.link / name
+            link.unlink(missing_ok=True)
+            link.symlink_to(path)
+            path = link
+        print(path)
     return 0
 
 
@@ -142,7 +150,13 @@ def _parser() -> argparse.ArgumentParser:
 
     binaries = commands.add_parser("binaries", help="get the programs and print their paths")
     binaries.add_argument("--full", action="store_true", help="those of the full shape")
-    binaries.add_argument("tool", nargs="*", choices=[[], *TOOLS], help=f"{', '.join(TOOLS)}")
+    binaries.add_argument(
+        "--link",
+        type=Path,
+        metavar="FOLDER",
+        help="put links to them into one folder, as KUBEBUILDER_ASSETS wants them",
+    )
+    binaries.add_argument("tool", nargs="*", type=_tool, metavar="TOOL", help=", ".join(TOOLS))
     binaries.set_defaults(run=_binaries)
 
     sweep = commands.add_parser("sweep", help="end those that an interrupted test run left behind")
@@ -150,7 +164,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _user_type(*, cluster_admin: bool) -> object:
+def _tool(name: str) -> str:
+    if name not in TOOLS:
+        raise argparse.ArgumentTypeError(f"unknown program {name!r}; there are {', '.join(TOOLS)}")
+    return name
+
+
+def _user_type(*, cluster_admin: bool) -> Callable[[str], User]:
     def parse(text: str) -> User:
         name, _, groups = text.partition("=")
         if not name:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from support.controlplane import gobuild
-from support.controlplane.download import Archive, DownloadError, Downloader, machine
+from support.controlplane.download import Archive, Downloader, DownloadError, machine
 from support.controlplane.errors import ControlPlaneError
 from support.controlplane.folders import cache_folder, exclusive
 
@@ -98,8 +98,7 @@ def _kubernetes(name: str) -> Callable[[str], tuple[Archive, ...]]:
 def _kwok(version: str) -> tuple[Archive, ...]:
     system, arch = machine()
     url = (
-        "https://github.com/kubernetes-sigs/kwok/releases/download/"
-        f"v{version}/kwok-{system}-{arch}"
+        f"https://github.com/kubernetes-sigs/kwok/releases/download/v{version}/kwok-{system}-{arch}"
     )
     return (Archive(url=url, checksum_url=None, members={"kwok": ""}),)
 
@@ -175,7 +174,11 @@ def ensure_tool(name: str, *, say: Say, downloader: Downloader | None = None) ->
     Raises:
         MissingToolError: there is no way to get it on this machine; says what to install.
     """
-    tool = TOOLS[name]
+    return obtain(TOOLS[name], say=say, downloader=downloader or Downloader())
+
+
+def obtain(tool: Tool, *, say: Say, downloader: Downloader) -> Path:
+    """The same for a tool that need not be in the table."""
     found = find_tool(tool)
     if found is not None:
         return found
@@ -183,7 +186,7 @@ def ensure_tool(name: str, *, say: Say, downloader: Downloader | None = None) ->
         found = find_tool(tool)  # made by another process while we waited
         if found is not None:
             return found
-        return _download(tool, say, downloader or Downloader()) or _build(tool, say)
+        return _download(tool, say, downloader) or _build(tool, say)
 
 
 def find_tool(tool: Tool) -> Path | None:

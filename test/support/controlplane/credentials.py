@@ -26,7 +26,7 @@ class User:
 ADMIN = User("kro-admin", ("system:masters",))
 CONTROLLER = User(
     "system:serviceaccount:kro-system:kro",
-    ("system:serviceaccounts", "system:serviceaccounts:kro-system", "system:authenticated"),
+    ("system:serviceaccounts", "system:serviceaccounts:kro-system"),
     cluster_admin=True,
 )
 """The controller under test: known by name in the audit log, with the rights of the chart's
@@ -57,9 +57,7 @@ def write_service_account_key(path: Path) -> None:
     """
     number = bytearray(secrets.token_bytes(32))
     number[0] = number[0] & 0x7F | 0x40
-    der = (
-        bytes.fromhex("3031020101" + "0420") + number + bytes.fromhex("a00a06082a8648ce3d030107")
-    )
+    der = bytes.fromhex("3031020101" + "0420") + number + bytes.fromhex("a00a06082a8648ce3d030107")
     body = base64.encodebytes(der).decode().replace("\n", "")
     lines = [body[start : start + 64] for start in range(0, len(body), 64)]
     _write_private(

@@ -28,8 +28,26 @@ def _xdg(variable: str, default: str) -> Path:
 
 @contextmanager
 def exclusive(path: Path) -> Iterator[None]:
-    """Hold the lock file for the block; the lock dies with the process that holds it."""
+    """Hold the lock file for the block; the lock dies with the process that holds it.
+
+    The file is gone afterwards. So who waited may get the lock of a file that is no longer there,
+    which locks nothing: then it tries again with the one that is.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    while True:
+        with path.open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not _is_still(lock.fileno(), path):
+                continue
+            try:
+                yield
+            finally:
+                path.unlink()
+            return
+
+
+def _is_still(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False

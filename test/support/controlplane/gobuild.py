@@ -8,7 +8,7 @@ import subprocess
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from support.controlplane.errors import ControlPlaneError
@@ -41,7 +41,8 @@ def build(
     environment = {**os.environ, "GOFLAGS": "-buildvcs=false", "GOWORK": "off", "CGO_ENABLED": "0"}
     say(f"building {label} with Go (minutes when nothing is cached, seconds otherwise)")
     started = time.monotonic()
-    process = subprocess.Popen(
+    progress = _Progress()
+    with subprocess.Popen(
         [*command, "-o", str(target), package],
         cwd=into,
         env=environment,
@@ -50,26 +51,30 @@ def build(
         stderr=subprocess.PIPE,
         text=True,
         errors="replace",
-    )
-    progress = _Progress()
-    reader = threading.Thread(target=progress.read, args=(process.stderr,), daemon=True)
-    reader.start()
-    try:
-        while True:
-            try:
-                code = process.wait(PROGRESS_EVERY_S)
-                break
-            except subprocess.TimeoutExpired:
+    ) as process:
+        assert process.stderr is not None
+        reader = threading.Thread(target=progress.read, args=(process.stderr,), daemon=True)
+        reader.start()
+        try:
+            while (code := _wait(process)) is None:
                 say(f"  {label}: {time.monotonic() - started:.0f} s, {progress}")
-    except BaseException:
-        process.kill()
-        process.wait()
-        raise
-    reader.join()
+        except BaseException:
+            process.kill()
+            raise
+        finally:
+            reader.join()
     if code != 0:
         raise ControlPlaneError(f"Go could not build {label}:\n" + "\n".join(progress.tail))
     say(f"built {label} in {time.monotonic() - started:.0f} s")
     return target
+
+
+def _wait(process: subprocess.Popen[str]) -> int | None:
+    """Return how it ended, or None when it is time to tell of progress."""
+    try:
+        return process.wait(PROGRESS_EVERY_S)
+    except subprocess.TimeoutExpired:
+        return None
 
 
 class _Progress:
@@ -80,8 +85,8 @@ class _Progress:
         self.packages = 0
         self.tail: deque[str] = deque(maxlen=20)
 
-    def read(self, lines: object) -> None:
-        for line in lines:  # type: ignore[attr-defined]  # the pipe of a text-mode Popen
+    def read(self, lines: Iterable[str]) -> None:
+        for line in lines:
             text = line.rstrip()
             self.tail.append(text)
             if text.startswith("go: downloading"):

@@ -30,7 +30,7 @@ from support.controlplane.credentials import (
 from support.controlplane.download import Downloader
 from support.controlplane.errors import ControlPlaneError
 from support.controlplane.folders import exclusive, state_folder
-from support.controlplane.processes import ProcessId, is_alive, kill, spawn, this_process
+from support.controlplane.processes import ProcessId, identify, is_alive, kill, spawn
 from support.controlplane.rest import AdminClient
 
 READY_WITHIN_S = 90.0
@@ -170,14 +170,15 @@ class ControlPlane:
         full: bool = False,
         audit: bool = False,
         users: Sequence[User] = (),
-        dies_with_us: bool = False,
+        dies_with: int | None = None,
     ) -> ControlPlane:
         """It runs and is ready. One that already is, and has all that is asked for, stays.
 
         Args:
             say: told one line for each step that takes time.
             users: extra users, each with a token and a kubeconfig of its own.
-            dies_with_us: it is cleared away by the next `up` of any, once this process is gone.
+            dies_with: id of a process; once that is gone, the next `up` of any control plane
+                clears this one away.
 
         Raises:
             ControlPlaneError: a component failed, with the end of its log in the message; or one
@@ -199,7 +200,7 @@ class ControlPlane:
                 full=full,
                 audit=audit,
                 users=list(users),
-                owner=this_process() if dies_with_us else None,
+                owner=None if dies_with is None else identify(dies_with),
             )
             for attempt in range(1, PORT_TRIES + 1):
                 try:

@@ -6,6 +6,7 @@ moment that process started it is one, so nothing that is not ours is ever signa
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -39,11 +40,12 @@ def spawn(argv: Sequence[str], *, log: Path, cwd: Path) -> ProcessId:
             start_new_session=True,
         )
     _children[child.pid] = child
-    return ProcessId(child.pid, _started(child.pid) or "")
+    return identify(child.pid)
 
 
-def this_process() -> ProcessId:
-    return ProcessId(os.getpid(), _started(os.getpid()) or "")
+def identify(pid: int) -> ProcessId:
+    """Return the full name of the process that has that id now; never alive if none has."""
+    return ProcessId(pid, _started(pid) or "")
 
 
 def is_alive(process: ProcessId) -> bool:
@@ -57,10 +59,8 @@ def is_alive(process: ProcessId) -> bool:
 def kill(process: ProcessId, *, within_s: float = 10.0) -> None:
     """The process is gone. What it served is thrown away, so it is not asked to finish."""
     if is_alive(process):
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.kill(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
     deadline = time.monotonic() + within_s
     while is_alive(process) and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -77,7 +77,9 @@ def _started(pid: int) -> str | None:
         except (FileNotFoundError, ProcessLookupError):
             return None
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return None if fields[0] in "ZX" else f"{boot}/{fields[19]}"
+        # A killed process shows as a zombie while threads of it still hold ports and files.
+        is_gone = fields[0] in "ZX" and int(fields[17]) <= 1
+        return None if is_gone else f"{boot}/{fields[19]}"
     answer = subprocess.run(
         ["ps", "-o", "stat=,lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
     ).stdout.split(maxsplit=1)
