@@ -1,0 +1,789 @@
+"""From a checked tree to a Python function: three-address code, one statement a line.
+
+Every line belongs to one node, so the line at which an exception passed through the generated code says
+which sub-expression failed, at no cost while all goes well. The types that the checker found only choose
+which fast path is tried first; each fast path looks at the values it meets, and what does not fit goes
+through the general operation. So data that is not what its schema says behaves as it must.
+
+CPython allows 100 levels of indentation and 20 nested blocks: what would nest deeper becomes a function of
+its own, which takes the local names that are in scope.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import CodeType
+from typing import Any, Final
+
+from kro.cel import access, arithmetic, values
+from kro.cel.budget import charge
+from kro.cel.check import Checked
+from kro.cel.failures import Failure, NoSuchOverload
+from kro.cel.fieldnames import unescape_field
+from kro.cel.functions import Overload
+from kro.cel.syntax import (
+    Bind,
+    Call,
+    Fold,
+    FoldKind,
+    Ident,
+    ListLiteral,
+    Literal,
+    MapLiteral,
+    MessageLiteral,
+    Node,
+    OptionalMap,
+    Select,
+)
+from kro.cel.types import DYN, CelType, Kind
+from kro.cel.values import NONE, KeyedMap, Optional, Uint, Value, kind_of
+from kro.cel.wrapped import Object
+
+MAX_NESTING: Final = 12
+"""Blocks within one generated function; far below CPython's 20."""
+FILE: Final = "<cel>"
+
+_CLASSES: Final[Mapping[Kind, str]] = {
+    Kind.STRING: "str",
+    Kind.INT: "int",
+    Kind.DOUBLE: "float",
+    Kind.BOOL: "bool",
+    Kind.BYTES: "bytes",
+    Kind.UINT: "Uint",
+}
+"""Kinds that exactly one Python class stands for, by its name in generated code."""
+
+_BINARY: Final[Mapping[str, str]] = {
+    "_+_": "add",
+    "_-_": "subtract",
+    "_*_": "multiply",
+    "_/_": "divide",
+    "_%_": "remainder",
+    "_==_": "equal",
+    "_!=_": "unequal",
+    "_<_": "less",
+    "_<=_": "less_equal",
+    "_>_": "greater",
+    "_>=_": "greater_equal",
+    "@in": "contains",
+    "_[_]": "index",
+    "_[?_]": "find",
+    "@mapInsert": "insert",
+}
+_SYMBOLS: Final[Mapping[str, str]] = {
+    "_+_": "+",
+    "_-_": "-",
+    "_*_": "*",
+    "_<_": "<",
+    "_<=_": "<=",
+    "_>_": ">",
+    "_>=_": ">=",
+    "_==_": "==",
+    "_!=_": "!=",
+}
+_FAST: Final[Mapping[Kind, frozenset[str]]] = {
+    Kind.INT: frozenset(_SYMBOLS),
+    Kind.DOUBLE: frozenset(_SYMBOLS),
+    Kind.STRING: frozenset(_SYMBOLS) - {"_-_", "_*_"},
+}
+_BOOLEAN: Final = frozenset(
+    {"_==_", "_!=_", "_<_", "_<=_", "_>_", "_>=_", "@in", "_&&_", "_||_", "!_"}
+)
+
+
+def _unequal(left: Value, right: Value) -> bool:
+    return not values.equal(left, right)
+
+
+def _dispatch(overloads: tuple[Overload, ...], *arguments: Value) -> Value:
+    """Call the first overload whose parameters the arguments' kinds fit."""
+    for overload in overloads:
+        if len(overload.params) == len(arguments) and all(map(_fits, overload.params, arguments)):
+            return overload.call(*arguments)
+    raise NoSuchOverload
+
+
+def _fits(param: CelType, value: Value) -> bool:
+    wanted = param.kind
+    if wanted is Kind.DYN or wanted is Kind.PARAM:
+        return True
+    kind = kind_of(value)
+    if kind is not wanted:
+        return False
+    if kind is Kind.OPAQUE or kind is Kind.STRUCT:
+        return bool(value.cel_type.name == param.name)
+    return True
+
+
+_RUNTIME: Final[Mapping[str, object]] = {
+    "__builtins__": {
+        name: getattr(__import__("builtins"), name)
+        for name in ("type", "str", "int", "float", "bool", "bytes", "dict", "list", "len", "isinstance")
+    }
+    | {"KeyError": KeyError, "TypeError": TypeError, "IndexError": IndexError},
+    "Uint": Uint,
+    "Failure": Failure,
+    "NoSuchOverload": NoSuchOverload,
+    "Optional": Optional,
+    "NONE": NONE,
+    "Object": Object,
+    "KeyedMap": KeyedMap,
+    "SCALARS": frozenset({str, int, bool}),
+    "INF": math.inf,
+    "NAN": math.nan,
+    "add": arithmetic.add,
+    "subtract": arithmetic.subtract,
+    "multiply": arithmetic.multiply,
+    "divide": arithmetic.divide,
+    "remainder": arithmetic.remainder,
+    "negate": arithmetic.negate,
+    "complement": arithmetic.complement,
+    "less": arithmetic.less,
+    "less_equal": arithmetic.less_equal,
+    "greater": arithmetic.greater,
+    "greater_equal": arithmetic.greater_equal,
+    "equal": values.equal,
+    "unequal": _unequal,
+    "contains": access.contains,
+    "index": access.index,
+    "find": access.find,
+    "select": access.select,
+    "has": access.has,
+    "variable": access.variable,
+    "elements": access.elements,
+    "pairs": access.pairs,
+    "literal_map": access.literal_map,
+    "insert": access.insert,
+    "content": access.content,
+    "charge": charge,
+    "dispatch": _dispatch,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """A value in generated code: a name or a constant.
+
+    `kind` is set if the value certainly has this kind; `safe` if reading it cannot fail.
+    """
+
+    text: str
+    kind: Kind | None = None
+    constant: bool = False
+
+
+@dataclass(slots=True)
+class Variable:
+    """A name that a macro has bound."""
+
+    text: str
+    deferred: bool = False
+    """The value may be a failure, which is raised when it is read."""
+    kind: Kind | None = None
+
+
+@dataclass(slots=True)
+class _Block:
+    lines: list[tuple[int, str, Node]] = field(default_factory=list)
+    """Indentation, text and node of each line."""
+
+
+Recorder = Callable[[int, Value], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """Generated code: call `run(bindings)`; `nodes[line]` is the node that a line belongs to."""
+
+    run: Callable[[Mapping[str, Any]], Value]
+    nodes: tuple[Node, ...]
+    text: str
+    code: CodeType
+
+
+class Generator:
+    """Generates the code of one expression."""
+
+    def __init__(
+        self, checked: Checked, constants: Mapping[str, object], *, traced: bool = False
+    ) -> None:
+        self._checked = checked
+        self._constants = constants
+        self._traced = traced
+        self._globals: dict[str, object] = dict(_RUNTIME)
+        self._functions: list[_Block] = []
+        self._block = _Block()
+        self._indent = 1
+        self._nesting = 0
+        self._count = 0
+        self._scope: dict[str, Variable] = {}
+        self._node: Node = Literal(0, None)
+        self.recorded: list[Node] = []
+
+    def program(self, root: Node, record: Recorder | None = None) -> Program:
+        """Return the compiled function for the tree."""
+        self._node = root
+        if record is not None:
+            self._globals["record"] = record
+        self._line("def run(b):", indent=0)
+        result = self._value(root)
+        self._line(f"return {result.text}")
+        lines: list[str] = []
+        nodes: list[Node] = []
+        for block in [*self._functions, self._block]:
+            for indent, text, node in block.lines:
+                lines.append(" " * indent + text)
+                nodes.append(node)
+        text = "\n".join(lines) + "\n"
+        code = compile(text, FILE, "exec", dont_inherit=True, optimize=2)
+        exec(code, self._globals)  # noqa: S102 - the text is generated above, names and literals escaped
+        run: Any = self._globals["run"]
+        return Program(run, (root, *nodes), text, run.__code__)
+
+    # Lines and names
+
+    def _line(self, text: str, *, indent: int | None = None) -> None:
+        self._block.lines.append((self._indent if indent is None else indent, text, self._node))
+
+    def _fresh(self, stem: str = "t") -> str:
+        self._count += 1
+        return f"{stem}{self._count}"
+
+    @contextmanager
+    def _indented(self, header: str) -> Iterator[None]:
+        self._line(header)
+        self._indent += 1
+        try:
+            yield
+        finally:
+            self._indent -= 1
+
+    def _global(self, value: object, stem: str = "g") -> str:
+        name = self._fresh(stem)
+        self._globals[name] = value
+        return name
+
+    def _type(self, node: Node) -> CelType:
+        return self._checked.types.get(node, DYN)
+
+    # Values
+
+    def _value(self, node: Node) -> Operand:
+        """Generate what computes `node`, and return where its value then is."""
+        if self._nesting >= MAX_NESTING or self._indent > 60:
+            return self._outlined(node)
+        outer, self._node = self._node, node
+        result = self._generate(node)
+        self._node = node
+        if self._traced:
+            self.recorded.append(node)
+            self._line(f"record({len(self.recorded) - 1}, {result.text})")
+        self._node = outer
+        return result
+
+    def _outlined(self, node: Node) -> Operand:
+        """Generate `node` as a function of its own and call it."""
+        name = self._fresh("f")
+        names = ["b", *dict.fromkeys(variable.text for variable in self._scope.values())]
+        outer = self._block, self._indent, self._nesting
+        self._block, self._indent, self._nesting = _Block(), 1, 0
+        self._line(f"def {name}({', '.join(names)}):", indent=0)
+        result = self._value(node)
+        self._line(f"return {result.text}")
+        self._functions.append(self._block)
+        self._block, self._indent, self._nesting = outer
+        target = self._fresh()
+        self._line(f"{target} = {name}({', '.join(names)})")
+        return Operand(target, result.kind)
+
+    def _generate(self, node: Node) -> Operand:
+        match node:
+            case Literal():
+                return self._literal(node.value)
+            case Ident():
+                return self._ident(node)
+            case Select():
+                return self._select(node)
+            case Call():
+                return self._call(node)
+            case ListLiteral():
+                return self._list(node)
+            case MapLiteral():
+                return self._map(node)
+            case Fold():
+                return self._fold(node)
+            case Bind():
+                return self._bind(node)
+            case OptionalMap():
+                return self._optional_map(node)
+            case MessageLiteral():
+                return self._fails(f"undeclared reference to '{node.name}'")
+            case _:
+                raise AssertionError(node)
+
+    def _fails(self, problem: str) -> Operand:
+        """Generate what always fails; the tree was not checked."""
+        self._line(f"raise Failure({problem!r})")
+        return Operand("None")
+
+    def _set(self, text: str, kind: Kind | None = None) -> Operand:
+        target = self._fresh()
+        self._line(f"{target} = {text}")
+        return Operand(target, kind)
+
+    def _literal(self, value: object) -> Operand:
+        kind = kind_of(value)
+        if value is None or type(value) in {bool, str, bytes, int}:
+            return Operand(repr(value), kind, constant=True)
+        if type(value) is float:
+            if math.isfinite(value):
+                return Operand(f"({value!r})", kind, constant=True)
+            return Operand("(-INF)" if value < 0 else "INF", kind, constant=True)
+        return Operand(self._global(value), kind, constant=True)
+
+    def _ident(self, node: Ident) -> Operand:
+        name = self._checked.names.get(node)
+        if name is None:
+            variable = self._scope[node.name]
+            if variable.deferred:
+                self._line(f"if isinstance({variable.text}, Failure): raise {variable.text}")
+            return Operand(variable.text, variable.kind)
+        return self._declared(name)
+
+    def _declared(self, name: str) -> Operand:
+        if name in self._constants:
+            return Operand(self._global(self._constants[name]), constant=True)
+        return self._set(f"variable(b, {name!r})")
+
+    def _select(self, node: Select) -> Operand:
+        name = self._checked.names.get(node)
+        if name is not None:
+            return self._declared(name)
+        path = self._path(node)
+        if path is not None:
+            return path
+        operand = self._value(node.operand)
+        self._node = node
+        return self._selected(node, operand)
+
+    def _selected(self, node: Select, operand: Operand) -> Operand:
+        if node.test:
+            return self._set(f"has({operand.text}, {node.field!r})", Kind.BOOL)
+        if node.optional:
+            return self._set(f"find({operand.text}, {node.field!r})", Kind.OPTIONAL)
+        return self._set(f"select({operand.text}, {node.field!r})")
+
+    # Paths from variables into typed data
+
+    def _path(self, node: Select) -> Operand | None:
+        """Generate the fast path for `schema.spec.name`: plain dict lookups, then one class check.
+
+        It holds for wrapped and for plain data alike: a scalar of the expected class is read the
+        same way with and without schema. Everything else goes the general way.
+        """
+        if self._traced:
+            return None
+        steps: list[Select] = []
+        at: Node = node
+        while type(at) is Select and at not in self._checked.names:
+            if at.optional or (at.test and at is not node):
+                return None
+            steps.append(at)
+            at = at.operand
+        if type(at) is not Ident or len(steps) < 2:
+            return None
+        root = self._type(at)
+        wanted = _CLASSES.get(self._type(node).kind)
+        if root.kind is not Kind.STRUCT or root.view is None:
+            return None
+        if self._type(node).kind in {Kind.BYTES, Kind.UINT}:
+            return None
+        if wanted is None and self._type(node).kind is not Kind.DYN:
+            return None
+        steps.reverse()
+        keys = [
+            unescape_field(step.field)
+            if self._type(step.operand).kind is Kind.STRUCT
+            else step.field
+            for step in steps
+        ]
+        base = self._value(at)
+        self._node = node
+        target = self._fresh()
+        lookups = "".join(f"[{key!r}]" for key in (keys[:-1] if node.test else keys))
+        with self._indented("try:"):
+            raw = f"({base.text}.raw if type({base.text}) is Object else {base.text})"
+            self._line(f"{target} = {raw}{lookups}")
+            if node.test:
+                self._line(f"{target} = {target}[{keys[-1]!r}].__class__")
+                self._line(f"if {target} not in SCALARS: raise KeyError")
+                self._line(f"{target} = True")
+            elif wanted is None:
+                self._line(f"if type({target}) not in SCALARS: raise KeyError")
+            else:
+                self._line(f"if type({target}) is not {wanted}: raise KeyError")
+        with self._indented("except (KeyError, TypeError, IndexError):"):
+            operand = base
+            for step in steps:
+                self._node = step
+                operand = self._selected(step, operand)
+            self._line(f"{target} = {operand.text}")
+        self._node = node
+        return Operand(target, Kind.BOOL if node.test else None)
+
+    # Calls
+
+    def _call(self, node: Call) -> Operand:
+        function = node.function
+        if node.target is None:
+            if function == "_&&_" or function == "_||_":
+                return self._logic(node)
+            if function == "_?_:_":
+                return self._conditional(node)
+            if function == "!_":
+                return self._complement(node)
+            if function == "-_":
+                return self._set(f"negate({self._strict(node.args[0], node).text})")
+            if function in _BINARY:
+                return self._binary(node)
+        known = self._checked.calls.get(node)
+        if known is None:
+            return self._unbound(node)
+        signatures, overloads, namespaced = known
+        if node.target is not None and not namespaced:
+            if function in {"or", "orValue"} and len(node.args) == 1:
+                return self._or(node)
+            arguments = [self._strict(part, node) for part in (node.target, *node.args)]
+        else:
+            arguments = [self._strict(part, node) for part in node.args]
+        if signatures.name == "dyn":
+            return Operand(arguments[0].text, arguments[0].kind, arguments[0].constant)
+        return self._invoke(overloads, arguments)
+
+    def _strict(self, part: Node, node: Node) -> Operand:
+        operand = self._value(part)
+        self._node = node
+        return operand
+
+    def _unbound(self, node: Call) -> Operand:
+        for argument in node.args:
+            self._strict(argument, node)
+        return self._fails(f"unbound function: {node.function}")
+
+    def _invoke(self, overloads: tuple[Overload, ...], arguments: list[Operand]) -> Operand:
+        texts = ", ".join(argument.text for argument in arguments)
+        result = _known_kind(overloads)
+        guards: list[str] = []
+        direct = len(overloads) == 1 and len(overloads[0].params) == len(arguments)
+        if direct:
+            for param, argument in zip(overloads[0].params, arguments, strict=True):
+                guard = _guard(param, argument)
+                if guard is None:
+                    direct = False
+                elif guard:
+                    guards.append(guard)
+        if not direct:
+            table = self._global(overloads, "o")
+            return self._set(f"dispatch({table}, {texts})", result)
+        call = self._global(overloads[0].call, "c")
+        if not guards:
+            return self._set(f"{call}({texts})", result)
+        target = self._fresh()
+        with self._indented(f"if {' and '.join(guards)}:"):
+            self._line(f"{target} = {call}({texts})")
+        with self._indented("else:"):
+            table = self._global(overloads, "o")
+            self._line(f"{target} = dispatch({table}, {texts})")
+        return Operand(target, result)
+
+    def _binary(self, node: Call) -> Operand:
+        function = node.function
+        left = self._strict(node.args[0], node)
+        right = self._strict(node.args[1], node)
+        general = f"{_BINARY[function]}({left.text}, {right.text})"
+        kind = Kind.BOOL if function in _BOOLEAN else None
+        operands = {
+            (operand.kind or self._type(part).kind)
+            for operand, part in zip((left, right), node.args, strict=True)
+        }
+        shared = operands.pop() if len(operands) == 1 else None
+        if shared is None or function not in _FAST.get(shared, ()):
+            return self._set(general, kind)
+        name = _CLASSES[shared]
+        guards = [
+            f"type({operand.text}) is {name}" for operand in (left, right) if operand.kind is None
+        ]
+        target = self._fresh()
+        quick = f"{target} = {left.text} {_SYMBOLS[function]} {right.text}"
+        if guards:
+            self._line(f"if {' and '.join(guards)}:")
+            self._indent += 1
+        self._line(quick)
+        if function in {"_+_", "_-_", "_*_"}:
+            kind = shared
+            if shared is Kind.INT:
+                self._line(f"if not -9223372036854775808 <= {target} <= 9223372036854775807: {general}")
+            elif shared is Kind.STRING:
+                self._line(f"if len({target}) > 256: charge(len({target}))")
+        if guards:
+            self._indent -= 1
+            self._line("else:")
+            self._indent += 1
+            self._line(f"{target} = {general}")
+            self._indent -= 1
+            if kind is not Kind.BOOL:
+                kind = None
+        return Operand(target, kind)
+
+    def _complement(self, node: Call) -> Operand:
+        operand = self._strict(node.args[0], node)
+        if operand.kind is Kind.BOOL:
+            return self._set(f"not {operand.text}", Kind.BOOL)
+        return self._set(f"complement({operand.text})", Kind.BOOL)
+
+    def _conditional(self, node: Call) -> Operand:
+        condition = self._strict(node.args[0], node)
+        target = self._fresh()
+        kinds: list[Kind | None] = []
+        self._nesting += 1
+        for header, branch in ((f"if {condition.text} is True:", 1), ("else:", 2)):
+            if branch == 2 and condition.kind is not Kind.BOOL:
+                with self._indented(f"elif {condition.text} is not False:"):
+                    self._line("raise NoSuchOverload")
+            with self._indented(header):
+                chosen = self._strict(node.args[branch], node)
+                self._line(f"{target} = {chosen.text}")
+                kinds.append(chosen.kind)
+        self._nesting -= 1
+        return Operand(target, kinds[0] if kinds[0] is kinds[1] else None)
+
+    def _logic(self, node: Call) -> Operand:
+        """Generate `a && b && …`: a false operand decides, whatever fails; else the first failure."""
+        decides = node.function == "_||_"
+        target = self._fresh()
+        failure = self._fresh("e")
+        self._line(f"{target} = {failure} = None")
+        self._nesting += 1
+        for position, part in enumerate(node.args):
+            if position:
+                self._line(f"if {target} is None:")
+                self._indent += 1
+            with self._indented("try:"):
+                operand = self._strict(part, node)
+                self._line(f"if {operand.text} is {decides}: {target} = {decides}")
+                if operand.kind is not Kind.BOOL:
+                    self._line(f"elif {operand.text} is not {not decides}: raise NoSuchOverload")
+            caught = self._fresh("x")
+            with self._indented(f"except Failure as {caught}:"):
+                self._line(f"if {failure} is None: {failure} = {caught}")
+            if position:
+                self._indent -= 1
+        self._nesting -= 1
+        with self._indented(f"if {target} is None:"):
+            self._line(f"if {failure} is not None: raise {failure}")
+            self._line(f"{target} = {not decides}")
+        return Operand(target, Kind.BOOL)
+
+    def _or(self, node: Call) -> Operand:
+        """Generate `a.orValue(b)`, `a.or(b)`: `b` is evaluated only if `a` has no content."""
+        assert node.target is not None
+        optional = self._strict(node.target, node)
+        target = self._fresh()
+        if optional.kind is not Kind.OPTIONAL:
+            self._line(f"if type({optional.text}) is not Optional: raise NoSuchOverload")
+        self._nesting += 1
+        with self._indented(f"if {optional.text}.has_value:"):
+            content = optional.text if node.function == "or" else f"{optional.text}.content"
+            self._line(f"{target} = {content}")
+        with self._indented("else:"):
+            other = self._strict(node.args[0], node)
+            if node.function == "or" and other.kind is not Kind.OPTIONAL:
+                self._line(f"if type({other.text}) is not Optional: raise NoSuchOverload")
+            self._line(f"{target} = {other.text}")
+        self._nesting -= 1
+        return Operand(target, Kind.OPTIONAL if node.function == "or" else None)
+
+    # Literals of collections
+
+    def _list(self, node: ListLiteral) -> Operand:
+        if not node.optional:
+            parts = [self._strict(element, node).text for element in node.elements]
+            return self._set(f"[{', '.join(parts)}]", Kind.LIST)
+        target = self._set("[]", Kind.LIST)
+        for position, element in enumerate(node.elements):
+            operand = self._strict(element, node)
+            if position in node.optional:
+                self._line(f"{target.text}.extend(({operand.text}.content,) if "
+                           f"content({operand.text}).has_value else ())")
+            else:
+                self._line(f"{target.text}.append({operand.text})")
+        return target
+
+    def _map(self, node: MapLiteral) -> Operand:
+        entries: list[tuple[Operand, Operand, bool]] = []
+        for entry in node.entries:
+            key = self._strict(entry.key, node)
+            value = self._strict(entry.value, node)
+            entries.append((key, value, entry.optional))
+        if all(key.kind is Kind.STRING and not optional for key, _, optional in entries):
+            texts = ", ".join(f"{key.text}: {value.text}" for key, value, _ in entries)
+            return self._set("{" + texts + "}", Kind.MAP)
+        pairs = self._set("[]")
+        for key, value, optional in entries:
+            if optional:
+                self._line(f"if content({value.text}).has_value: "
+                           f"{pairs.text}.append(({key.text}, {value.text}.content))")
+            else:
+                self._line(f"{pairs.text}.append(({key.text}, {value.text}))")
+        return self._set(f"literal_map({pairs.text})", Kind.MAP)
+
+    # Macros
+
+    @contextmanager
+    def _binding(self, names: Mapping[str, Variable]) -> Iterator[None]:
+        outer = self._scope
+        self._scope = {**outer, **names}
+        try:
+            yield
+        finally:
+            self._scope = outer
+
+    def _bind(self, node: Bind) -> Operand:
+        """Generate `cel.bind`: the value is computed first, its failure raised where it is read."""
+        if type(node.init) in {Literal, ListLiteral} and not _may_fail(node.init):
+            init = self._strict(node.init, node)
+            bound = Variable(init.text, kind=init.kind)
+        else:
+            name = self._fresh("v")
+            self._nesting += 1
+            with self._indented("try:"):
+                init = self._strict(node.init, node)
+                self._line(f"{name} = {init.text}")
+            caught = self._fresh("x")
+            with self._indented(f"except Failure as {caught}:"):
+                self._line(f"{name} = {caught}")
+            self._nesting -= 1
+            bound = Variable(name, deferred=True)
+        with self._binding({node.name: bound}):
+            return self._strict(node.body, node)
+
+    def _optional_map(self, node: OptionalMap) -> Operand:
+        optional = self._strict(node.target, node)
+        if optional.kind is not Kind.OPTIONAL:
+            self._line(f"if type({optional.text}) is not Optional: raise NoSuchOverload")
+        target = self._fresh()
+        name = self._fresh("v")
+        self._nesting += 1
+        with self._indented(f"if {optional.text}.has_value:"):
+            self._line(f"{name} = {optional.text}.content")
+            with self._binding({node.name: Variable(name)}):
+                body = self._strict(node.body, node)
+            self._line(f"{target} = {body.text}" if node.flat else f"{target} = Optional({body.text})")
+        with self._indented("else:"):
+            self._line(f"{target} = NONE")
+        self._nesting -= 1
+        return Operand(target, None if node.flat else Kind.OPTIONAL)
+
+    def _fold(self, node: Fold) -> Operand:
+        over = self._strict(node.range, node)
+        names = [self._fresh("v") for _ in node.names]
+        one = len(names) == 1
+        source = f"elements({over.text})" if one and node.kind is not FoldKind.MAP else f"pairs({over.text})"
+        target = self._fresh()
+        self._line(f"{target} = {_INITIAL[node.kind]}")
+        failure = self._fresh("e")
+        if node.kind in {FoldKind.ALL, FoldKind.EXISTS}:
+            self._line(f"{failure} = None")
+        bound = {name: Variable(text) for name, text in zip(node.names, names, strict=True)}
+        self._nesting += 2
+        with self._indented(f"for {', '.join(names)} in {source}:"), self._binding(bound):
+            if node.kind in {FoldKind.ALL, FoldKind.EXISTS}:
+                self._quantified(node, target, failure)
+            else:
+                self._collected(node, target, names)
+        self._nesting -= 2
+        if node.kind in {FoldKind.ALL, FoldKind.EXISTS}:
+            undecided = node.kind is FoldKind.ALL
+            self._line(f"if {target} is {undecided} and {failure} is not None: raise {failure}")
+            return Operand(target, Kind.BOOL)
+        if node.kind is FoldKind.EXISTS_ONE:
+            return self._set(f"{target} == 1", Kind.BOOL)
+        if node.kind is FoldKind.MAP:
+            return self._set(f"literal_map({target})", Kind.MAP)
+        return Operand(target, Kind.LIST if node.kind is FoldKind.LIST else Kind.MAP)
+
+    def _quantified(self, node: Fold, target: str, failure: str) -> None:
+        """Generate the body of `all` and `exists`: failures wait for an element that decides."""
+        decides = node.kind is FoldKind.EXISTS
+        assert node.predicate is not None
+        with self._indented("try:"):
+            operand = self._strict(node.predicate, node)
+            with self._indented(f"if {operand.text} is {decides}:"):
+                self._line(f"{target} = {decides}")
+                self._line("break")
+            if operand.kind is not Kind.BOOL:
+                self._line(f"if {operand.text} is not {not decides}: raise NoSuchOverload")
+        caught = self._fresh("x")
+        with self._indented(f"except Failure as {caught}:"):
+            self._line(f"if {failure} is None: {failure} = {caught}")
+
+    def _collected(self, node: Fold, target: str, names: list[str]) -> None:
+        if node.predicate is not None:
+            operand = self._strict(node.predicate, node)
+            if node.kind is FoldKind.EXISTS_ONE:
+                self._line(f"if {operand.text} is True: {target} += 1")
+                if operand.kind is not Kind.BOOL:
+                    self._line(f"elif {operand.text} is not False: raise NoSuchOverload")
+                return
+            if operand.kind is not Kind.BOOL:
+                self._line(f"if type({operand.text}) is not bool: raise NoSuchOverload")
+            self._line(f"if not {operand.text}: continue")
+        assert node.body is not None
+        body = self._strict(node.body, node)
+        if node.kind is FoldKind.LIST:
+            self._line(f"{target}.append({body.text})")
+        elif node.kind is FoldKind.MAP:
+            self._line(f"{target}.append(({names[0]}, {body.text}))")
+        else:
+            self._line(f"{target} = insert({target}, {body.text})")
+
+
+_INITIAL: Final[Mapping[FoldKind, str]] = {
+    FoldKind.ALL: "True",
+    FoldKind.EXISTS: "False",
+    FoldKind.EXISTS_ONE: "0",
+    FoldKind.LIST: "[]",
+    FoldKind.MAP: "[]",
+    FoldKind.ENTRIES: "{}",
+}
+
+
+def _may_fail(node: Node) -> bool:
+    return not (
+        type(node) is Literal
+        or (type(node) is ListLiteral and not node.optional and not any(map(_may_fail, node.elements)))
+    )
+
+
+def _guard(param: CelType, argument: Operand) -> str | None:
+    """Return the test that an argument fits a parameter: empty if it surely does, None if unknown."""
+    kind = param.kind
+    if kind is Kind.DYN or kind is Kind.PARAM or argument.kind is kind:
+        return ""
+    name = _CLASSES.get(kind)
+    if name is not None:
+        return f"type({argument.text}) is {name}"
+    if kind is Kind.OPTIONAL:
+        return f"type({argument.text}) is Optional"
+    return None
+
+
+def _known_kind(overloads: tuple[Overload, ...]) -> Kind | None:
+    """Return the kind that every overload certainly returns."""
+    kinds = {overload.result.kind for overload in overloads}
+    kind = kinds.pop()
+    return kind if not kinds and (kind in _CLASSES or kind is Kind.OPTIONAL) else None
+

@@ -1,0 +1,109 @@
+"""Sorting and smallest and largest elements, over the kinds that CEL can order.
+
+Source: cel-go `ext/lists` (`sort`, `sortBy`) and `apiserver/pkg/cel/library/lists.go` of Kubernetes
+1.36; spec: cel.md §2.3, §2.7, §2.9.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from operator import attrgetter
+from typing import Any, Final
+
+from kro.cel.budget import charge
+from kro.cel.failures import Failure, NoSuchOverload
+from kro.cel.types import BOOL, BYTES, DOUBLE, DURATION, INT, STRING, TIMESTAMP, UINT, CelType
+from kro.cel.values import Duration, Timestamp, Uint, Value, compare
+
+COMPARABLE: Final[tuple[CelType, ...]] = (
+    INT,
+    UINT,
+    DOUBLE,
+    BOOL,
+    DURATION,
+    TIMESTAMP,
+    STRING,
+    BYTES,
+)
+_PLAIN: Final = frozenset({int, Uint, float, bool, str, bytes})
+_TIMES: Final = frozenset({Duration, Timestamp})
+_by_ns: Final = attrgetter("ns")
+
+
+def stem(element: CelType) -> str:
+    """Return how overload names spell a comparable type: `int`, `timestamp`."""
+    return element.name.rpartition(".")[2].lower()
+
+
+def sort_keys(values: Sequence[Value]) -> list[Any]:
+    """Return keys that Python orders as CEL orders the values, which must be of one kind.
+
+    Raises:
+        Failure: the values are of several kinds, or of one without order.
+    """
+    if not len(values):
+        return []
+    keys = list(values)
+    kind = type(keys[0])
+    if any(type(value) is not kind for value in keys):
+        raise Failure("list elements must have the same type")
+    if kind in _PLAIN:
+        return keys
+    if kind in _TIMES:
+        return list(map(_by_ns, keys))
+    raise Failure("list elements must be comparable")
+
+
+def sort(values: Sequence[Value]) -> list[Value]:
+    """`list.sort()`: ascending, equal elements in their order."""
+    charge(2 * len(values))
+    keys = sort_keys(values)
+    if keys and type(values[0]) in _PLAIN:
+        keys.sort()
+        return keys
+    return _sorted_by(values, keys)
+
+
+def sort_by(values: Sequence[Value], keys: Sequence[Value]) -> list[Value]:
+    """`list.sortBy(v, key)` once the keys are known: ascending by them, equal ones in order."""
+    charge(2 * len(values))
+    return _sorted_by(values, sort_keys(keys))
+
+
+def _sorted_by(values: Sequence[Value], keys: list[Any]) -> list[Value]:
+    items = list(values)
+    return [items[index] for index in sorted(range(len(items)), key=keys.__getitem__)]
+
+
+def _extreme(name: str, sign: int, values: Sequence[Value]) -> Value:
+    charge(len(values))
+    if not len(values):
+        raise Failure(f"{name} called on empty list")
+    elements = iter(values)
+    best = next(elements)
+    if type(best) not in _PLAIN and type(best) not in _TIMES:
+        raise NoSuchOverload
+    for element in elements:
+        if sign * compare(element, best) > 0:
+            best = element
+    return best
+
+
+def smallest(values: Sequence[Value]) -> Value:
+    """`list.min()`: the first of the smallest elements."""
+    return _extreme("min", -1, values)
+
+
+def largest(values: Sequence[Value]) -> Value:
+    """`list.max()`: the first of the largest elements."""
+    return _extreme("max", 1, values)
+
+
+def is_sorted(values: Sequence[Value]) -> bool:
+    """`list.isSorted()`: whether no element is greater than its successor."""
+    charge(len(values))
+    elements = list(values)
+    if len(elements) == 1 and type(elements[0]) not in _PLAIN | _TIMES:
+        raise NoSuchOverload
+    return all(compare(one, other) <= 0 for one, other in pairwise(elements))
