@@ -1,0 +1,622 @@
+"""Shared informers: one reflector and one store for each resource and scope, kept by their owners.
+
+An owner holds an informer through an `Informed`; the first hold starts it, the last release lets it
+linger for a while and then ends it. Taking a hold never waits: what may wait is `wait_synced`, and
+its deadline concerns only the one who waits.
+
+Handlers are called on the loop, in the same stretch in which the store changes. A handler that is
+added to a running informer first hears of everything that is there.
+
+Source: spec "Controller runtime" P-041…P-058; 1.8 for what differs from kro (Go).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import TracebackType
+from typing import Protocol, Self, TypeAlias
+
+import msgspec
+
+from kro.logs import get_logger
+from kro.refs import GVR, JsonObject, NamespacedName
+from kro.runtime.client.watch import ChangeType
+from kro.runtime.client.wire import encode
+from kro.runtime.clock import Clock, Timer, timeout
+from kro.runtime.reflector import Reflector, Source
+from kro.runtime.reflector_states import Absent, Forbidden, State, Synced, Unsynced
+from kro.runtime.scope import Scope
+from kro.runtime.selector import LabelSelector
+from kro.runtime.slots import Slots
+from kro.runtime.store import Deltas, IndexFn, Names, Objects, Store
+from kro.runtime.stored import Stored, decoder
+from kro.runtime.versions import at_least
+
+_log = get_logger("informer")
+
+
+class InformerState(StrEnum):
+    """How an informer is."""
+
+    LOADING = "loading"
+    """It has never been whole."""
+    SYNCED = "synced"
+    """The store is whole and a stream keeps it so."""
+    STALE = "stale"
+    """The store was whole; the stream is being resumed or the load repeated."""
+    ABSENT = "absent"
+    """The API server does not serve the resource; the store is empty."""
+    FORBIDDEN = "forbidden"
+    """We may not read the resource; the store holds what it held."""
+    STOPPED = "stopped"
+    """Nobody keeps it."""
+
+
+class Event(msgspec.Struct, frozen=True, gc=False):
+    """One change of one object: added without `old`, deleted without `new`."""
+
+    gvr: GVR
+    old: Stored | None
+    new: Stored | None
+    initial: bool = False
+    """Not a change: the object was there when the load ended, or when the handler came."""
+    missed: bool = False
+    """Found out afterwards, so that `old` may not be the very last state."""
+    writer: object | None = None
+    """Who in this process made the change, when it was an own write."""
+
+    @property
+    def name(self) -> NamespacedName:
+        """The object's name."""
+        stored = self.new if self.new is not None else self.old
+        assert stored is not None
+        return stored.name
+
+    @property
+    def type(self) -> ChangeType:
+        """Added, modified or deleted."""
+        if self.new is None:
+            return ChangeType.DELETED
+        return ChangeType.ADDED if self.old is None else ChangeType.MODIFIED
+
+
+Handler: TypeAlias = Callable[[Event], None]
+
+
+class InformerMetrics(Protocol):
+    """What informers report; called synchronously, must not raise."""
+
+    def informers(self, running: int) -> None:
+        """So many informers run now."""
+        ...
+
+    def changed(self, gvr: GVR, before: InformerState | None, after: InformerState | None) -> None:
+        """An informer went from one state to another; None before its start and after its end."""
+        ...
+
+    def waited(self, gvr: GVR, duration_s: float, *, synced: bool) -> None:
+        """Somebody waited so long for an informer to be synced."""
+        ...
+
+    def relisted(self, gvr: GVR, reason: str) -> None:
+        """A load began."""
+        ...
+
+    def handler_failed(self, gvr: GVR) -> None:
+        """A handler raised."""
+        ...
+
+
+class NullInformerMetrics:
+    """Reports nothing."""
+
+    def informers(self, running: int) -> None:
+        """Ignore it."""
+
+    def changed(self, gvr: GVR, before: InformerState | None, after: InformerState | None) -> None:
+        """Ignore it."""
+
+    def waited(self, gvr: GVR, duration_s: float, *, synced: bool) -> None:
+        """Ignore it."""
+
+    def relisted(self, gvr: GVR, reason: str) -> None:
+        """Ignore it."""
+
+    def handler_failed(self, gvr: GVR) -> None:
+        """Ignore it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InformerStatus:
+    """What an operator may want to know of one informer.
+
+    Units: ages in seconds, None for what has not happened yet.
+    """
+
+    gvr: GVR
+    scope: Scope
+    state: InformerState
+    problem: str
+    objects: int
+    owners: tuple[str, ...]
+    byte_age_s: float | None
+    event_age_s: float | None
+    load_age_s: float | None
+    relists: Mapping[str, int]
+
+
+class Registration:
+    """A handler's place at an informer; ends with `remove` or with its `with` block."""
+
+    __slots__ = ("_shared", "handler", "on_synced")
+
+    def __init__(
+        self, shared: _Shared, handler: Handler, on_synced: Callable[[], None] | None
+    ) -> None:
+        self._shared = shared
+        self.handler = handler
+        self.on_synced = on_synced
+
+    def remove(self) -> None:
+        """Call the handler no more; a second time does nothing."""
+        self._shared.registrations.pop(self, None)
+
+    def __enter__(self) -> Self:
+        """Return the registration."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Call the handler no more."""
+        self.remove()
+
+
+class _Shared:
+    """One informer: the sink of its reflector, and what its owners share."""
+
+    def __init__(self, gvr: GVR, scope: Scope, *, clock: Clock, metrics: InformerMetrics) -> None:
+        self.gvr, self.scope = gvr, scope
+        self.store = Store()
+        self.registrations: dict[Registration, None] = {}
+        self.owners: dict[Informed, str] = {}
+        self.reflector: Reflector | None = None
+        self.task: asyncio.Task[None] | None = None
+        self.linger: Timer | None = None
+        self.state = InformerState.LOADING
+        self.problem = ""
+        self.relists: dict[str, int] = {}
+        self.byte_at: float | None = None
+        self.event_at: float | None = None
+        self.load_at: float | None = None
+        self.moved = asyncio.Event()
+        """Pulsed whenever anything changes: state, store or cursor."""
+        self._clock, self._metrics = clock, metrics
+        self._decode = decoder(scope.transform)
+        self._gap = True
+        metrics.changed(gvr, None, self.state)
+
+    # the reflector's sink
+
+    def replace(self, items: list[Stored], cursor: str) -> None:
+        """Hold exactly these."""
+        initial = not self.store.synced
+        self.load_at = self._clock.now()
+        self._tell(self.store.replace(items, cursor), initial=initial)
+
+    def change(self, kind: ChangeType, stored: Stored) -> None:
+        """Take one event."""
+        self.event_at = self._clock.now()
+        if kind is ChangeType.DELETED:
+            self._tell(self.store.remove(stored))
+        else:
+            self._tell(self.store.put(stored))
+
+    def advance(self, cursor: str) -> None:
+        """Take a bookmark."""
+        self.store.advance(cursor)
+        self._pulse()
+
+    def clear(self) -> None:
+        """Hold nothing: the resource is not served."""
+        self._tell(self.store.clear())
+
+    def relisting(self, reason: str) -> None:
+        """Count a load."""
+        self.relists[reason] = self.relists.get(reason, 0) + 1
+        self._metrics.relisted(self.gvr, reason)
+
+    def alive(self) -> None:
+        """Note a sign of life."""
+        self.byte_at = self._clock.now()
+
+    def entered(self, state: State, *, connected: bool, problem: str) -> None:
+        """Show the reflector's state, and say so when a gap has ended."""
+        before, self.problem = self.state, problem
+        match state:
+            case Synced():
+                self.state = InformerState.SYNCED if connected else InformerState.STALE
+            case Absent():
+                self.state = InformerState.ABSENT
+            case Forbidden():
+                self.state = InformerState.FORBIDDEN
+            case Unsynced():
+                loaded = self.load_at is not None and before is not InformerState.ABSENT
+                self.state = InformerState.STALE if loaded else InformerState.LOADING
+        if before is not self.state:
+            self._metrics.changed(self.gvr, before, self.state)
+        if isinstance(state, Absent | Forbidden):
+            self._gap = True
+        elif isinstance(state, Synced) and self._gap:
+            self._gap = False
+            for registration in tuple(self.registrations):
+                if registration.on_synced is not None:
+                    registration.on_synced()
+        self._pulse()
+
+    # what owners do
+
+    def observe(self, obj: JsonObject, writer: object | None) -> bool:
+        """Take the answer of an own write."""
+        stored = self._decode(encode(obj))
+        if not self.scope.holds(stored):
+            return False
+        deltas = self.store.observe(stored)
+        if deltas is None:
+            return False
+        self._tell(deltas, writer=writer)
+        return True
+
+    def forget(self, name: NamespacedName, uid: str, writer: object | None) -> None:
+        """Take out what the server says is gone."""
+        self._tell(self.store.forget(name, uid), writer=writer)
+
+    def add_handler(self, handler: Handler, on_synced: Callable[[], None] | None) -> Registration:
+        """Replay what is there to the handler, and call it from now on."""
+        registration = Registration(self, handler, on_synced)
+        if self.store.synced:
+            for stored in self.store.select():
+                self._call(registration, Event(self.gvr, None, stored, initial=True))
+        self.registrations[registration] = None
+        return registration
+
+    def stopped(self) -> None:
+        """Be over."""
+        self._metrics.changed(self.gvr, self.state, None)
+        self.state = InformerState.STOPPED
+        self.registrations.clear()
+        self._pulse()
+
+    def status(self) -> InformerStatus:
+        """Return what an operator may want to know."""
+        now = self._clock.now()
+
+        def age(at: float | None) -> float | None:
+            return None if at is None else now - at
+
+        return InformerStatus(
+            gvr=self.gvr,
+            scope=self.scope,
+            state=self.state,
+            problem=self.problem,
+            objects=len(self.store),
+            owners=tuple(sorted(set(self.owners.values()))),
+            byte_age_s=age(self.byte_at),
+            event_age_s=age(self.event_at),
+            load_age_s=age(self.load_at),
+            relists=dict(self.relists),
+        )
+
+    def _tell(self, deltas: Deltas, *, initial: bool = False, writer: object | None = None) -> None:
+        for old, new, missed in deltas:
+            event = Event(self.gvr, old, new, initial and old is None, missed, writer)
+            for registration in tuple(self.registrations):
+                self._call(registration, event)
+        self._pulse()
+
+    def _call(self, registration: Registration, event: Event) -> None:
+        try:
+            registration.handler(event)
+        except Exception:  # noqa: BLE001 - isolates handlers from each other
+            # One handler's bug must not cost the others their events, nor the store its stream.
+            self._metrics.handler_failed(self.gvr)
+            _log.exception("handler failed", gvr=str(self.gvr), object=str(event.name))
+
+    def _pulse(self) -> None:
+        self.moved.set()
+        self.moved = asyncio.Event()
+
+
+class Informed:
+    """One owner's hold on a shared informer, and a view of its store (a `Lister`).
+
+    Release it when it is no longer needed; a `with` block does.
+    """
+
+    def __init__(self, shared: _Shared, informers: Informers) -> None:
+        self._shared = shared
+        self._informers = informers
+        self._released = False
+
+    @property
+    def gvr(self) -> GVR:
+        """The resource."""
+        return self._shared.gvr
+
+    @property
+    def scope(self) -> Scope:
+        """The part of the resource."""
+        return self._shared.scope
+
+    @property
+    def state(self) -> InformerState:
+        """How the informer is."""
+        return self._shared.state
+
+    @property
+    def problem(self) -> str:
+        """What keeps it from being synced, in words; empty when nothing does."""
+        return self._shared.problem
+
+    @property
+    def released(self) -> bool:
+        """Whether the hold was given up."""
+        return self._released
+
+    # the lister
+
+    @property
+    def synced(self) -> bool:
+        """Whether the store is whole (it is also when the resource is known to be absent)."""
+        return self._shared.store.synced
+
+    def get(self, name: NamespacedName) -> JsonObject | None:
+        """Return the object, decoded anew, or None when there is none."""
+        return self._shared.store.get(name)
+
+    def stored(self, name: NamespacedName) -> Stored | None:
+        """Return the object as it is stored."""
+        return self._shared.store.stored(name)
+
+    def list(self, *, namespace: str = "", selector: LabelSelector | None = None) -> Objects:
+        """Return the matching objects in the order of their names."""
+        return self._shared.store.list(namespace=namespace, selector=selector)
+
+    def by_index(self, index: str, value: str) -> Objects:
+        """Return the objects that stand under `value`, in the order of their names."""
+        return self._shared.store.by_index(index, value)
+
+    def keys(self) -> Names:
+        """Return all names, sorted."""
+        return self._shared.store.keys()
+
+    def __len__(self) -> int:
+        """Return how many objects there are."""
+        return len(self._shared.store)
+
+    # waiting
+
+    async def wait_synced(self, timeout_s: float = 30.0) -> bool:
+        """Return True once the resource is served and loaded, False when the time is over."""
+        return await self._informers._wait_synced(self._shared, timeout_s)
+
+    async def wait_seen(
+        self, name: NamespacedName, resource_version: str, timeout_s: float = 1.0
+    ) -> bool:
+        """Return True once the store is as new as this version of the object."""
+
+        def seen() -> bool:
+            store = self._shared.store
+            if not store.synced:
+                return False
+            stored = store.stored(name)
+            if stored is not None and at_least(stored.resource_version, resource_version):
+                return True
+            return at_least(store.cursor, resource_version) is True
+
+        return await self._informers._wait_until(self._shared, seen, timeout_s)
+
+    # own writes
+
+    def observe(self, obj: JsonObject, *, writer: object | None = None) -> bool:
+        """Put the answer of an own write into the store, unless the stream knows better.
+
+        Handlers hear of it at once, with `writer`; the stream's own event of it stays silent.
+        Return whether the store took it.
+        """
+        return self._shared.observe(obj, writer)
+
+    def forget(self, name: NamespacedName, uid: str, *, writer: object | None = None) -> None:
+        """Take out the object that the server told us is gone, if it is the one with this UID."""
+        self._shared.forget(name, uid, writer)
+
+    # handlers and life
+
+    def add_handler(
+        self, handler: Handler, *, on_synced: Callable[[], None] | None = None
+    ) -> Registration:
+        """Call `handler` for each object that is there, and then for every change.
+
+        `on_synced` is called when the informer becomes synced after a gap: the first load, or after
+        the resource was absent or forbidden.
+        """
+        return self._shared.add_handler(handler, on_synced)
+
+    def status(self) -> InformerStatus:
+        """Return what an operator may want to know."""
+        return self._shared.status()
+
+    def release(self) -> None:
+        """Give the hold up; a second time does nothing."""
+        if not self._released:
+            self._released = True
+            self._informers._release(self, self._shared)
+
+    def __enter__(self) -> Self:
+        """Return the hold."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Give the hold up."""
+        self.release()
+
+
+class Informers:
+    """All informers of the process, by resource and scope.
+
+    `run` is the parent of every reflector; holds may be taken before it runs and work once it does.
+
+    Concurrency: one event loop; everything but `run` and the waits is atomic.
+    """
+
+    def __init__(
+        self,
+        *,
+        client: Source,
+        clock: Clock,
+        served: Callable[[GVR], Awaitable[bool]] | None = None,
+        metrics: InformerMetrics | None = None,
+        linger_s: float = 30.0,
+        loads: int = 4,
+        seed: random.Random | None = None,
+    ) -> None:
+        self._client, self._clock, self._served = client, clock, served
+        self._metrics: InformerMetrics = metrics or NullInformerMetrics()
+        self._linger_s = linger_s
+        self._loads = Slots(loads, clock=clock)
+        self._seed = seed
+        self._shared: dict[tuple[GVR, Scope], _Shared] = {}
+        self._group: asyncio.TaskGroup | None = None
+
+    def __len__(self) -> int:
+        """Return how many informers run or linger."""
+        return len(self._shared)
+
+    async def run(self) -> None:
+        """Run the reflectors until cancelled; a reflector that breaks a promise ends this."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._group = group
+                for shared in self._shared.values():
+                    self._start(shared)
+                await asyncio.get_running_loop().create_future()
+        finally:
+            self._group = None
+            for key in list(self._shared):
+                self._end(key)
+
+    def watch(
+        self,
+        gvr: GVR,
+        scope: Scope | None = None,
+        *,
+        owner: str = "",
+        indexes: Mapping[str, IndexFn] | None = None,
+    ) -> Informed:
+        """Return a hold on the informer of this resource and scope; never waits."""
+        key = (gvr, scope if scope is not None else Scope())
+        shared = self._shared.get(key)
+        if shared is None:
+            shared = _Shared(*key, clock=self._clock, metrics=self._metrics)
+            self._shared[key] = shared
+            if self._group is not None:
+                self._start(shared)
+            self._metrics.informers(len(self._shared))
+        elif shared.linger is not None:
+            shared.linger.cancel()
+            shared.linger = None
+        shared.store.add_indexes(indexes or {})
+        hold = Informed(shared, self)
+        shared.owners[hold] = owner
+        return hold
+
+    def is_watched(self, gvr: GVR, scope: Scope | None = None) -> bool:
+        """Tell whether an informer of this resource and scope runs or lingers."""
+        return (gvr, scope if scope is not None else Scope()) in self._shared
+
+    def retry(self, gvr: GVR | None = None) -> None:
+        """Let absent and forbidden informers (of one resource, or all) try again at once."""
+        for shared in self._shared.values():
+            if (gvr is None or shared.gvr == gvr) and shared.reflector is not None:
+                shared.reflector.nudge()
+
+    def states(self) -> list[InformerStatus]:
+        """Return the status of every informer."""
+        return [shared.status() for shared in self._shared.values()]
+
+    # how it works
+
+    def _start(self, shared: _Shared) -> None:
+        assert self._group is not None
+        shared.reflector = Reflector(
+            shared.gvr,
+            shared.scope,
+            source=self._client,
+            sink=shared,
+            clock=self._clock,
+            loads=self._loads,
+            served=self._served,
+            seed=self._seed,
+        )
+        shared.task = self._group.create_task(
+            shared.reflector.run(), name=f"reflector {shared.gvr} {shared.scope}".strip()
+        )
+
+    def _release(self, hold: Informed, shared: _Shared) -> None:
+        shared.owners.pop(hold, None)
+        key = (shared.gvr, shared.scope)
+        if shared.owners or self._shared.get(key) is not shared:
+            return
+        if self._linger_s <= 0:
+            self._end(key)
+            return
+        shared.linger = self._clock.call_at(
+            self._clock.now() + self._linger_s, lambda: self._end(key)
+        )
+
+    def _end(self, key: tuple[GVR, Scope]) -> None:
+        shared = self._shared.pop(key)
+        if shared.linger is not None:
+            shared.linger.cancel()
+        if shared.task is not None:
+            shared.task.cancel()
+        shared.stopped()
+        self._metrics.informers(len(self._shared))
+
+    async def _wait_synced(self, shared: _Shared, timeout_s: float) -> bool:
+        started = self._clock.now()
+        served = (InformerState.SYNCED, InformerState.STALE)
+
+        def is_synced() -> bool:
+            return shared.store.synced and shared.state in served
+
+        synced = await self._wait_until(shared, is_synced, timeout_s)
+        self._metrics.waited(shared.gvr, self._clock.now() - started, synced=synced)
+        return synced
+
+    async def _wait_until(
+        self, shared: _Shared, condition: Callable[[], bool], timeout_s: float
+    ) -> bool:
+        if condition():
+            return True
+        try:
+            async with timeout(self._clock, timeout_s):
+                while not condition():
+                    if shared.state is InformerState.STOPPED:
+                        return False
+                    await shared.moved.wait()
+        except TimeoutError:
+            return condition()
+        return True
