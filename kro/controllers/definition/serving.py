@@ -13,7 +13,7 @@ from typing import Final
 from kro.controllers.instance import InstanceController, Serving, Unavailable
 from kro.graph import Graph
 from kro.refs import GVK, GVR, Mapped
-from kro.runtime import Informed, Informers, Registry
+from kro.runtime import Registry
 
 SYNC_TIMEOUT_S: Final = 30.0
 
@@ -24,7 +24,6 @@ class Served:
 
     definition: str
     controller: InstanceController
-    instances: Informed
     graph: Graph | None
 
 
@@ -38,11 +37,9 @@ class ServedKinds:
         self,
         *,
         registry: Registry,
-        informers: Informers,
-        make: Callable[[GVK, Mapped, Informed], InstanceController],
+        make: Callable[[GVK, Mapped], InstanceController],
     ) -> None:
         self._registry = registry
-        self._informers = informers
         self._make = make
         self._served: dict[GVR, Served] = {}
 
@@ -79,7 +76,8 @@ class ServedKinds:
     def explain(self, gvk: GVK, mapped: Mapped, *, definition: str, why: str) -> None:
         """Serve a kind without a graph: its instances say why, and can be deleted."""
         if not self.is_served(mapped.gvr):
-            self._put(gvk, mapped, definition, None, Unavailable(message=why, retry=False))
+            how = Unavailable(why, retry=False, reason="failed")
+            self._put(gvk, mapped, definition, None, how)
 
     def finish(self, gvk: GVK, mapped: Mapped, *, definition: str) -> None:
         """Serve a kind for deletion only."""
@@ -95,7 +93,7 @@ class ServedKinds:
         served = self._served.get(gvr)
         if served is None:
             return f"{gvr} is no longer served"
-        behind = await served.controller.watch_children(SYNC_TIMEOUT_S)
+        behind = await served.controller.wait_synced(SYNC_TIMEOUT_S)
         if behind:
             return f"cache sync timeout for {', '.join(str(child) for child in behind)}"
         return ""
@@ -106,7 +104,6 @@ class ServedKinds:
         await self._registry.stop(gvr)
         if served is not None:
             served.controller.close()
-            served.instances.release()
 
     def _put(
         self,
@@ -118,9 +115,7 @@ class ServedKinds:
     ) -> None:
         gvr = mapped.gvr
         served = self._served.get(gvr)
-        if served is None:
-            instances = self._informers.watch(gvr, owner=f"definition/{definition}")
-            served = Served(definition, self._make(gvk, mapped, instances), instances, graph)
-        self._served[gvr] = Served(definition, served.controller, served.instances, graph)
-        served.controller.serve(how)
-        self._registry.start(gvr, served.controller.reconcile, wants=served.controller.wants)
+        controller = served.controller if served else self._make(gvk, mapped)
+        self._served[gvr] = Served(definition, controller, graph)
+        controller.serve(how)
+        self._registry.start(gvr, controller.reconcile, wants=controller.wants)

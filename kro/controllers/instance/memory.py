@@ -1,0 +1,93 @@
+"""What was applied to which live version: the reason why most applies need not be sent.
+
+Kept per instance, lost with the process; a new process compares values and ownership instead.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import TypeAlias, cast
+
+import orjson
+
+from kro.controllers.instance.ownership import holds, owned_fields, owned_values
+from kro.refs import GVR, JsonObject, NamespacedName
+
+ChildKey: TypeAlias = tuple[GVR, NamespacedName]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """One object as an apply left it."""
+
+    desired: bytes
+    """Digest of what was applied."""
+    uid: str
+    resource_version: str
+    owned: bytes
+    """Digest of the fields that our manager owned afterwards, with their values."""
+
+
+class Memory:
+    """What passes over the instances of one kind applied last."""
+
+    def __init__(self) -> None:
+        self._written: dict[NamespacedName, dict[ChildKey, Written]] = {}
+
+    def holds(
+        self, instance: NamespacedName, key: ChildKey, desired: JsonObject, live: JsonObject
+    ) -> bool:
+        """Return whether an apply of `desired` would change nothing in `live`.
+
+        True when this was applied to this version already, when what our field manager owns is
+        unchanged since, or when values and ownership show it.
+        """
+        digest = _digest(desired)
+        uid, version = _version(live)
+        known = self._written.get(instance, {}).get(key)
+        if known is not None and known.desired == digest and known.uid == uid:
+            if known.resource_version == version:
+                return True
+            if known.owned == _owned(live):
+                self._put(instance, key, Written(digest, uid, version, known.owned))
+                return True
+        if holds(desired, live, owned_fields(live)):
+            self._put(instance, key, Written(digest, uid, version, _owned(live)))
+            return True
+        return False
+
+    def note(
+        self, instance: NamespacedName, key: ChildKey, desired: JsonObject, answer: JsonObject
+    ) -> None:
+        """Remember that `desired` was applied, and what the API server made of it."""
+        self._put(instance, key, Written(_digest(desired), *_version(answer), _owned(answer)))
+
+    def keep_only(self, instance: NamespacedName, keys: Collection[ChildKey]) -> None:
+        """Forget the instance's children that are not among `keys`."""
+        written = self._written.get(instance)
+        if written is not None and len(written) > len(keys):
+            self._written[instance] = {key: written[key] for key in keys if key in written}
+
+    def forget(self, instance: NamespacedName) -> None:
+        """Forget everything about an instance."""
+        self._written.pop(instance, None)
+
+    def _put(self, instance: NamespacedName, key: ChildKey, written: Written) -> None:
+        self._written.setdefault(instance, {})[key] = written
+
+
+def _digest(value: object) -> bytes:
+    data = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    return hashlib.blake2b(data, digest_size=16).digest()
+
+
+def _owned(live: JsonObject) -> bytes:
+    fields = owned_fields(live)
+    return _digest([fields, owned_values(live, fields)]) if fields is not None else b""
+
+
+def _version(live: JsonObject) -> tuple[str, str]:
+    metadata = cast("JsonObject", live["metadata"])
+    return str(metadata.get("uid") or ""), str(metadata.get("resourceVersion") or "")

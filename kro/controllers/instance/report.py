@@ -1,0 +1,169 @@
+"""What one pass tells the user: conditions step by step, and one status at its end."""
+
+from __future__ import annotations
+
+from datetime import UTC
+from typing import cast
+
+from kro.controllers.instance.conditions import (
+    BuiltInConditions,
+    ConditionStatus,
+    ConditionType,
+)
+from kro.controllers.instance.kind import Kind
+from kro.controllers.instance.status import (
+    conditions_of,
+    has_author_conditions,
+    status_of,
+    whole,
+    with_author_conditions,
+    write_status,
+)
+from kro.graph import Graph
+from kro.graph.evaluation import InstanceState, evaluate_conditions, stamp
+from kro.refs import JsonObject, JsonValue
+
+
+class Report:
+    """Collects what a pass finds out, and writes it."""
+
+    def __init__(self, kind: Kind, live: JsonObject, *, graph: Graph | None) -> None:
+        metadata = cast("JsonObject", live["metadata"])
+        self._kind = kind
+        self._authored = (
+            bool(graph.instance.conditions) if graph is not None else has_author_conditions(live)
+        )
+        self._graph = graph
+        self._generation = int(cast("int", metadata.get("generation") or 0))
+        self._now = kind.clock.wall().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        persisted = conditions_of(live)
+        self._conditions = BuiltInConditions(
+            [] if self._authored else persisted,
+            generation=self._generation,
+            created=str(metadata.get("creationTimestamp") or self._now),
+            now=self._now,
+            deleting=metadata.get("deletionTimestamp") is not None,
+        )
+        self.live = live
+        """The instance as it is after the writes of this pass so far."""
+
+    def managed(self) -> None:
+        """Finalizer and labels are in place."""
+        self._conditions.set(
+            ConditionType.MANAGED,
+            ConditionStatus.TRUE,
+            "Managed",
+            "instance is properly managed with finalizers and labels",
+        )
+
+    def unmanaged(self, why: str) -> None:
+        """Finalizer or labels could not be written, or the finalizer not removed."""
+        self._conditions.set(ConditionType.MANAGED, ConditionStatus.FALSE, "ManagementFailed", why)
+
+    def resolved(self) -> None:
+        """The graph is there."""
+        self._conditions.set(
+            ConditionType.RESOLVED,
+            ConditionStatus.TRUE,
+            "Resolved",
+            "runtime graph created and all resources resolved",
+        )
+
+    def unresolved(self, why: str) -> None:
+        """There is no graph to work with."""
+        self._conditions.set(ConditionType.RESOLVED, ConditionStatus.FALSE, "ResolutionFailed", why)
+
+    def ready(self) -> None:
+        """Every resource is there and ready."""
+        self._conditions.set(
+            ConditionType.RESOURCES,
+            ConditionStatus.TRUE,
+            "AllResourcesReady",
+            "all resources are created and ready",
+        )
+
+    def not_ready(self, why: str) -> None:
+        """Something is missing, failed, or waits."""
+        self._conditions.set(
+            ConditionType.RESOURCES,
+            ConditionStatus.FALSE,
+            "NotReady",
+            f"resource reconciliation failed: {why}",
+        )
+
+    def terminating(self, why: str) -> None:
+        """A resource has to disappear before it can be written."""
+        self._conditions.set(
+            ConditionType.RESOURCES, ConditionStatus.FALSE, "ResourceDeleting", why
+        )
+
+    def suspended(self) -> None:
+        """The user wants the resources left alone."""
+        self._conditions.set(
+            ConditionType.RESOURCES,
+            ConditionStatus.FALSE,
+            "ReconciliationSuspended",
+            "reconciliation suspended via kro.run/reconcile annotation",
+        )
+
+    def deleting(self, why: str = "deleting resources") -> None:
+        """The instance and its resources are going."""
+        self._conditions.set(ConditionType.RESOURCES, ConditionStatus.UNKNOWN, "UnderDeletion", why)
+
+    async def write(
+        self, state: InstanceState, fields: JsonObject, bindings: dict[str, object]
+    ) -> None:
+        """Write the status of a pass that looked at the resources.
+
+        Raises:
+            ClusterError: the write failed.
+        """
+        if self._graph is not None and self._authored:
+            declared = evaluate_conditions(
+                self._graph, self.live, bindings, self._conditions.as_list()
+            )
+            conditions = stamp(
+                declared,
+                conditions_of(self.live),
+                generation=self._generation,
+                now=self._now,
+            )
+            degraded = bool(declared.errors)
+        else:
+            conditions, degraded = self._conditions.as_list(), False
+        if degraded:
+            state = InstanceState.ERROR
+        elif self._conditions.is_ready:
+            state = InstanceState.ACTIVE
+        await self._put(whole(state, conditions, fields))
+
+    async def write_over(self, state: InstanceState) -> None:
+        """Write state and built-in conditions over the status that is there; the rest stays.
+
+        Raises:
+            ClusterError: the write failed.
+        """
+        status: JsonObject = {**status_of(self.live), "state": str(state)}
+        if not self._authored:
+            status["conditions"] = cast("JsonValue", self._conditions.as_list())
+        await self._put(status)
+
+    async def write_deleting(self) -> None:
+        """Write that the instance is being deleted; the author's fields and conditions stay.
+
+        Raises:
+            ClusterError: the write failed.
+        """
+        conditions = self._conditions.as_list()
+        if self._authored:
+            own = next(c for c in conditions if c["type"] == ConditionType.RESOURCES)
+            conditions = with_author_conditions(conditions_of(self.live), own)
+        status: JsonObject = {
+            **status_of(self.live),
+            "state": str(InstanceState.DELETING),
+            "conditions": cast("JsonValue", conditions),
+        }
+        await self._put(status)
+
+    async def _put(self, status: JsonObject) -> None:
+        self.live = await write_status(self._kind, self.live, status)
