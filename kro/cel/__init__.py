@@ -5,7 +5,7 @@ from kro.cel.environment import Environment
 from kro.cel.expression import Expression, NativeValue, Pending, Step
 from kro.cel.fieldnames import escape_field
 from kro.cel.library import CONDITION, RUNTIME, RUNTIME_VALUE, Condition
-from kro.cel.references import References
+from kro.cel.references import ConditionRead, NewCondition, References
 from kro.cel.schema_types import schema_type
 from kro.cel.source import Match, Template, is_standalone, parse_template, scan
 from kro.cel.syntax import Ast
@@ -29,7 +29,7 @@ from kro.cel.types import (
     struct,
 )
 from kro.cel.values import OMIT, Omit
-from kro.cel.wrapped import wrap
+from kro.cel.wrapped import wrap, wrap_list
 
 __all__ = [
     "BOOL",
@@ -49,11 +49,13 @@ __all__ = [
     "Ast",
     "CelType",
     "Condition",
+    "ConditionRead",
     "Environment",
     "Expression",
     "Kind",
     "Match",
     "NativeValue",
+    "NewCondition",
     "Omit",
     "Pending",
     "References",
@@ -72,4 +74,5 @@ __all__ = [
     "schema_type",
     "struct",
     "wrap",
+    "wrap_list",
 ]

@@ -199,9 +199,12 @@ class Checker:
             self._names[node], type_ = found
             return type_
         self._names[node] = node.name
+        problem = f"undeclared reference to '{node.name}'"
+        if node.name in _TYPE_NAMES:
+            problem += " (reference to undefined type: type names are no values here)"
         return self._report(
             node,
-            f"undeclared reference to '{node.name}'",
+            problem,
             _did_you_mean(node.name, [*self._scope, *self._environment.variables()]),
         )
 
@@ -508,4 +511,7 @@ def _advice(function: str, got: Sequence[str]) -> str:
     return ""
 
 
+_TYPE_NAMES: Final = frozenset(
+    {"bool", "bytes", "double", "dyn", "int", "list", "map", "null_type", "string", "type", "uint"}
+)
 _COMPARED: Final = frozenset({"_==_", "_!=_", "_<_", "_<=_", "_>_", "_>=_"})

@@ -208,12 +208,17 @@ class Generator:
     """Generates the code of one expression."""
 
     def __init__(
-        self, checked: Checked, constants: Mapping[str, object], *, traced: bool = False
+        self,
+        checked: Checked,
+        constants: Mapping[str, object],
+        operations: Mapping[str, object],
+        *,
+        traced: bool = False,
     ) -> None:
         self._checked = checked
         self._constants = constants
         self._traced = traced
-        self._globals: dict[str, object] = dict(_RUNTIME)
+        self._globals: dict[str, object] = {**_RUNTIME, **operations}
         self._functions: list[_Block] = []
         self._block = _Block()
         self._indent = 1
@@ -333,6 +338,11 @@ class Generator:
         target = self._fresh()
         self._line(f"{target} = {text}")
         return Operand(target, kind)
+
+    def _named(self, part: Node, node: Node) -> Operand:
+        """Generate `part` so that its text is a name: constants have no attributes and no identity."""
+        operand = self._strict(part, node)
+        return self._set(operand.text, operand.kind) if operand.constant else operand
 
     def _literal(self, value: object) -> Operand:
         kind = kind_of(value)
@@ -545,7 +555,7 @@ class Generator:
         return self._set(f"complement({operand.text})", Kind.BOOL)
 
     def _conditional(self, node: Call) -> Operand:
-        condition = self._strict(node.args[0], node)
+        condition = self._named(node.args[0], node)
         target = self._fresh()
         kinds: list[Kind | None] = []
         self._nesting += 1
@@ -572,7 +582,7 @@ class Generator:
                 self._line(f"if {target} is None:")
                 self._indent += 1
             with self._indented("try:"):
-                operand = self._strict(part, node)
+                operand = self._named(part, node)
                 self._line(f"if {operand.text} is {decides}: {target} = {decides}")
                 if operand.kind is not Kind.BOOL:
                     self._line(f"elif {operand.text} is not {not decides}: raise NoSuchOverload")
@@ -590,7 +600,7 @@ class Generator:
     def _or(self, node: Call) -> Operand:
         """Generate `a.orValue(b)`, `a.or(b)`: `b` is evaluated only if `a` has no content."""
         assert node.target is not None
-        optional = self._strict(node.target, node)
+        optional = self._named(node.target, node)
         target = self._fresh()
         if optional.kind is not Kind.OPTIONAL:
             self._line(f"if type({optional.text}) is not Optional: raise NoSuchOverload")
@@ -599,7 +609,7 @@ class Generator:
             content = optional.text if node.function == "or" else f"{optional.text}.content"
             self._line(f"{target} = {content}")
         with self._indented("else:"):
-            other = self._strict(node.args[0], node)
+            other = self._named(node.args[0], node)
             if node.function == "or" and other.kind is not Kind.OPTIONAL:
                 self._line(f"if type({other.text}) is not Optional: raise NoSuchOverload")
             self._line(f"{target} = {other.text}")
@@ -614,7 +624,7 @@ class Generator:
             return self._set(f"[{', '.join(parts)}]", Kind.LIST)
         target = self._set("[]", Kind.LIST)
         for position, element in enumerate(node.elements):
-            operand = self._strict(element, node)
+            operand = self._named(element, node)
             if position in node.optional:
                 self._line(f"{target.text}.extend(({operand.text}.content,) if "
                            f"content({operand.text}).has_value else ())")
@@ -626,7 +636,7 @@ class Generator:
         entries: list[tuple[Operand, Operand, bool]] = []
         for entry in node.entries:
             key = self._strict(entry.key, node)
-            value = self._strict(entry.value, node)
+            value = (self._named if entry.optional else self._strict)(entry.value, node)
             entries.append((key, value, entry.optional))
         if all(key.kind is Kind.STRING and not optional for key, _, optional in entries):
             texts = ", ".join(f"{key.text}: {value.text}" for key, value, _ in entries)
@@ -671,7 +681,7 @@ class Generator:
             return self._strict(node.body, node)
 
     def _optional_map(self, node: OptionalMap) -> Operand:
-        optional = self._strict(node.target, node)
+        optional = self._named(node.target, node)
         if optional.kind is not Kind.OPTIONAL:
             self._line(f"if type({optional.text}) is not Optional: raise NoSuchOverload")
         target = self._fresh()
@@ -720,7 +730,7 @@ class Generator:
         decides = node.kind is FoldKind.EXISTS
         assert node.predicate is not None
         with self._indented("try:"):
-            operand = self._strict(node.predicate, node)
+            operand = self._named(node.predicate, node)
             with self._indented(f"if {operand.text} is {decides}:"):
                 self._line(f"{target} = {decides}")
                 self._line("break")
@@ -732,7 +742,7 @@ class Generator:
 
     def _collected(self, node: Fold, target: str, names: list[str]) -> None:
         if node.predicate is not None:
-            operand = self._strict(node.predicate, node)
+            operand = self._named(node.predicate, node)
             if node.kind is FoldKind.EXISTS_ONE:
                 self._line(f"if {operand.text} is True: {target} += 1")
                 if operand.kind is not Kind.BOOL:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Container, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final, Self, TypeVar
 
 from kro.cel import library as libraries
@@ -61,6 +62,18 @@ _KRO: Final = Vocabulary(KRO_LIBRARIES)
 _KRO_OMIT: Final = Vocabulary((*KRO_LIBRARIES, libraries.OMIT_LIBRARY))
 
 
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How the conformance tests of the language want it where kro's environment differs."""
+
+    container: str = ""
+    """A namespace that names are looked up in first."""
+    unchecked: bool = False
+    """Evaluate without type check: all is dyn."""
+    operations: Mapping[str, object] = field(default_factory=dict)
+    """Replacements of run-time operations (see `kro.cel.codegen`), by name."""
+
+
 class Environment:
     """Declared variables over a vocabulary: parses, checks and compiles expressions.
 
@@ -73,19 +86,13 @@ class Environment:
         *,
         omit: bool = False,
         vocabulary: Vocabulary | None = None,
-        container: str = "",
-        unchecked: bool = False,
+        dialect: Dialect | None = None,
     ) -> None:
-        """Declare `variables`.
-
-        `omit` admits `omit()`. `container` and `unchecked` serve the conformance tests: a namespace
-        to look names up in, and evaluation without type check.
-        """
+        """Declare `variables`; `omit` admits `omit()`. The rest serves the tests of the language."""
         self._vocabulary = vocabulary or (_KRO_OMIT if omit else _KRO)
         self._variables = dict(variables or {})
         self._omit = omit
-        self._container = container
-        self._unchecked = unchecked
+        self._dialect = dialect or Dialect()
 
     def extend(self, variables: Mapping[str, CelType]) -> Self:
         """Return an environment that has `variables`, too; they hide those of the same name."""
@@ -93,8 +100,7 @@ class Environment:
             {**self._variables, **variables},
             omit=self._omit,
             vocabulary=self._vocabulary,
-            container=self._container,
-            unchecked=self._unchecked,
+            dialect=self._dialect,
         )
 
     # What the checker asks
@@ -102,12 +108,12 @@ class Environment:
     @property
     def container(self) -> str:
         """The namespace that names are looked up in first."""
-        return self._container
+        return self._dialect.container
 
     @property
     def unchecked(self) -> bool:
         """Whether the checker reports nothing."""
-        return self._unchecked
+        return self._dialect.unchecked
 
     def variable(self, name: str) -> CelType | None:
         """Return the type of a declared variable."""
@@ -163,7 +169,8 @@ class Environment:
             checked = Checker(self).check(ast.root)
             if checked.problems:
                 raise self._errors(ast, checked)
-            return Expression(ast, checked, self._vocabulary.constants)
+            constants = self._vocabulary.constants
+            return Expression(ast, checked, constants, self._dialect.operations)
 
         return _with_room(ast.depth, compiled)
 

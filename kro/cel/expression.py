@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -10,11 +10,12 @@ from kro.cel import budget
 from kro.cel.check import Checked
 from kro.cel.codegen import FILE, Generator, Program
 from kro.cel.failures import BudgetExceeded, DataMissing, Failure
+from kro.cel.library.conditions import Condition
 from kro.cel.output import to_native
 from kro.cel.parser import children
 from kro.cel.syntax import Ast, Ident, Node
 from kro.cel.types import CelType
-from kro.cel.values import Omit, Value
+from kro.cel.values import Omit, Value, is_list, type_name
 from kro.errors import EvaluationError, Excerpt
 from kro.refs import JsonValue
 
@@ -49,14 +50,22 @@ class Step:
 class Expression:
     """A checked expression, compiled once. Immutable; evaluations may run in parallel threads."""
 
-    __slots__ = ("_checked", "_constants", "_program", "_run", "ast", "type")
+    __slots__ = ("_checked", "_constants", "_operations", "_program", "_run", "ast", "type")
 
-    def __init__(self, ast: Ast, checked: Checked, constants: Mapping[str, object]) -> None:
+    def __init__(
+        self,
+        ast: Ast,
+        checked: Checked,
+        constants: Mapping[str, object],
+        operations: Mapping[str, object],
+    ) -> None:
         self.ast = ast
         self.type: CelType = checked.types[ast.root]
         self._checked = checked
         self._constants = constants
-        self._program: Program = Generator(checked, constants).program(ast.root)
+        self._operations = operations
+        generator = Generator(checked, constants, operations)
+        self._program: Program = generator.program(ast.root)
         self._run = self._program.run
 
     @property
@@ -73,9 +82,20 @@ class Expression:
         Raises:
             EvaluationError: the expression failed in a way that waiting does not heal.
         """
+        return self._evaluated(bindings, to_native)  # type: ignore[no-any-return]
+
+    def conditions(self, bindings: Mapping[str, Any]) -> tuple[Condition, ...] | Pending:
+        """Return the conditions that an entry of `status.conditions` gives: one, or those of a list.
+
+        Raises:
+            EvaluationError: it failed, or its value is something else.
+        """
+        return self._evaluated(bindings, _conditions)  # type: ignore[no-any-return]
+
+    def _evaluated(self, bindings: Mapping[str, Any], convert: Callable[[Value], Any]) -> Any:
         budget.restart()
         try:
-            return to_native(self._run(bindings))  # type: ignore[no-any-return]
+            return convert(self._run(bindings))
         except DataMissing as missing:
             node = self._failing(missing)
             return Pending(missing.problem, _root(node), self._excerpt(node))
@@ -101,7 +121,7 @@ class Expression:
         absorbed it.
         """
         steps: list[Step] = []
-        generator = Generator(self._checked, self._constants, traced=True)
+        generator = Generator(self._checked, self._constants, self._operations, traced=True)
 
         def record(number: int, value: Value) -> None:
             node = generator.recorded[number]
@@ -134,6 +154,14 @@ class Expression:
 
     def _error(self, failure: BaseException, problem: str) -> EvaluationError:
         return EvaluationError(problem, excerpt=self._excerpt(self._failing(failure)))
+
+
+def _conditions(value: Value) -> tuple[Condition, ...]:
+    found = tuple(value) if is_list(value) else (value,)
+    for one in found:
+        if not isinstance(one, Condition):
+            raise Failure(f"expected a Condition or a list of them, got {type_name(one)}")
+    return found
 
 
 def _node_of(failure: BaseException, program: Program) -> Node | None:

@@ -105,6 +105,11 @@ class Template:
         """Return the template for CEL without `${}` around it."""
         return cls(source, (), True, source)
 
+    @classmethod
+    def literal(cls, text: str) -> Template:
+        """Return the template for a text without expressions: a string literal."""
+        return cls(text, (), False, quote(text), ((0, 0), (1, 0)))
+
     def excerpt(self, position: int) -> Excerpt:
         """Return the author's place for an offset in `source`."""
         index = bisect_right(self.offsets, position, key=lambda pair: pair[0]) - 1

@@ -133,7 +133,11 @@ _ANY: Final = frozenset({Kind.DYN, Kind.ERROR})
 
 
 def most_general(one: CelType, other: CelType) -> CelType:
-    """Return the less specific of two compatible types."""
+    """Return the less specific of two compatible types; what null may stand for goes before null."""
+    if one.kind is Kind.NULL and other.kind in _NULLABLE:
+        return other
+    if other.kind is Kind.NULL and one.kind in _NULLABLE:
+        return one
     return one if _less_specific(one, other) else other
 
 

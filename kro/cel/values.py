@@ -346,7 +346,7 @@ def equal(left: Value, right: Value) -> bool:
         if kind is dict:
             return _equal_dicts(left, right)
     elif kind in _NUMBERS:
-        return other in _NUMBERS and bool(left == right)
+        return other in _NUMBERS and _equal_numbers(left, right)
     if left is OMIT:
         raise Failure("omit() is a field-removal sentinel and cannot be compared")
     if kind is Optional:
@@ -362,6 +362,13 @@ def equal(left: Value, right: Value) -> bool:
     if is_map(left):
         return is_map(right) and _equal_maps(left, right)
     return kind is other and bool(left == right)
+
+
+def _equal_numbers(left: Any, right: Any) -> bool:
+    """Compare across kinds as cel-go does: an integer beside a double is rounded to a double."""
+    if type(left) is float or type(right) is float:
+        return float(left) == float(right)
+    return bool(left == right)
 
 
 class EqualByRule:
@@ -410,6 +417,8 @@ def compare(left: Value, right: Value) -> int:
     if kind in _NUMBERS:
         if type(right) not in _NUMBERS:
             raise NoSuchOverload
+        if type(right) is float or kind is float:
+            left, right = float(left), float(right)
     elif kind is not type(right):
         raise NoSuchOverload
     elif kind is Timestamp or kind is Duration:

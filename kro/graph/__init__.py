@@ -1,6 +1,7 @@
 """From a definition to a compiled graph; all of it pure."""
 
 from kro.graph import fieldpath
+from kro.graph.build import build
 from kro.graph.definition import required_kinds
 from kro.graph.fieldpath import FieldPath, FieldPathError
 from kro.graph.node import (
@@ -30,6 +31,7 @@ __all__ = [
     "Node",
     "NodeKind",
     "TemplateField",
+    "build",
     "canonical",
     "fieldpath",
     "required_kinds",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 
 from kro.cel import CONDITION, RUNTIME, CelType, Environment, Expression, Kind
-from kro.errors import AuthorError, Excerpt, ExpressionError
+from kro.errors import Excerpt, ExpressionError
 from kro.graph.definition import Text
 from kro.graph.expressions import Inspected, Inspector, compile_expression, shown
 from kro.graph.node import INSTANCE_ID
@@ -47,47 +47,53 @@ def read_conditions(
         )
         if inspected is not None:
             found.append(inspected)
-    _check_literals(found, problems)
-    return tuple(found)
+    wrong = _check_literals(found, problems)
+    return tuple(inspected for i, inspected in enumerate(found) if i not in wrong)
 
 
-def _check_literals(conditions: Sequence[Inspected], problems: Problems) -> None:
+def _check_literals(conditions: Sequence[Inspected], problems: Problems) -> frozenset[int]:
+    """Report literals that cannot be; return the positions of the conditions that have some."""
     declared: dict[str, int] = {}
+    wrong: set[int] = set()
+
+    def report(i: int, problem: str, place: Excerpt, hint: str = "") -> None:
+        found = conditions[i]
+        problems.add(ExpressionError(_PREFIX + problem, path=found.path, excerpt=place, hint=hint))
+        wrong.add(i)
+
     for i, found in enumerate(conditions):
-        for type_, _, excerpt in found.references.condition_literals:
-            if type_ is not None and declared.setdefault(type_, i) != i:
-                problem = f'condition type "{type_}" is declared by more than one conditions entry'
-                problems.add(_error(problem, found, excerpt))
-    for found in conditions:
-        text = f'in expression "{shown(found.template)}"'
-        for source, type_, excerpt in found.references.condition_reads:
-            if source != INSTANCE_ID or type_ is None or type_ in BUILT_IN:
-                continue
-            read = f'runtime.condition(schema, "{type_}"): '
-            if type_ in declared:
-                problem = f"{read}custom conditions cannot reference each other {text}"
-                problems.add(_error(problem, found, excerpt))
-            else:
+        for call in found.references.new_conditions:
+            if call.type is not None and declared.setdefault(call.type, i) != i:
                 problem = (
-                    f"{read}unknown condition type; only kro's built-in types "
+                    f'condition type "{call.type}" is declared by more than one conditions entry'
+                )
+                report(i, problem, call.place)
+    for i, found in enumerate(conditions):
+        text = f'in expression "{shown(found.template)}"'
+        for read in found.references.condition_reads:
+            if read.subject != INSTANCE_ID or read.type is None or read.type in BUILT_IN:
+                continue
+            problem = f'runtime.condition(schema, "{read.type}"): '
+            if read.type in declared:
+                problem += f"custom conditions cannot reference each other {text}"
+                report(i, problem, read.place)
+            else:
+                problem += (
+                    "unknown condition type; only kro's built-in types "
                     f"({', '.join(BUILT_IN)}) can be read from schema {text}"
                 )
-                hint = did_you_mean(type_, BUILT_IN)
-                problems.add(_error(problem, found, excerpt, hint))
-        for type_, status, excerpt in found.references.condition_literals:
-            if status is not None and status not in _STATUSES:
+                report(i, problem, read.place, did_you_mean(read.type, BUILT_IN))
+        for call in found.references.new_conditions:
+            if call.status is not None and call.status not in _STATUSES:
                 problem = (
                     "runtime.newCondition: status must be one of True, False, Unknown "
-                    f'(got "{status}") {text}'
+                    f'(got "{call.status}") {text}'
                 )
-                problems.add(_error(problem, found, excerpt, did_you_mean(status, _STATUSES)))
-            if type_ == "":
+                report(i, problem, call.place, did_you_mean(call.status, _STATUSES))
+            if call.type == "":
                 problem = f"runtime.newCondition: type must not be empty {text}"
-                problems.add(_error(problem, found, excerpt))
-
-
-def _error(problem: str, found: Inspected, excerpt: Excerpt, hint: str = "") -> AuthorError:
-    return ExpressionError(_PREFIX + problem, path=found.path, excerpt=excerpt, hint=hint)
+                report(i, problem, call.place)
+    return frozenset(wrong)
 
 
 def compile_conditions(
@@ -108,11 +114,15 @@ def compile_conditions(
         if _is_condition(expression.type):
             compiled.append(expression)
         elif untyped.isdisjoint(found.names):
-            problem = (
-                f"{named}: condition expressions must return runtime.newCondition(...) or a list "
-                f'of them, got "{expression.type}"'
+            problems.add(
+                ExpressionError(
+                    f"{_PREFIX}{named}: condition expressions must return "
+                    "runtime.newCondition(...) or a list of them, got "
+                    f'"{expression.type}"',
+                    path=found.path,
+                    excerpt=found.template.excerpt(0),
+                )
             )
-            problems.add(_error(problem, found, found.template.excerpt(0)))
     return tuple(compiled)
 
 

@@ -278,6 +278,9 @@ class Compiler:
             fields=fields,
             depends_on=depends_on,
             include_when=include_when,
+            include_reads=tuple(
+                frozenset(found.names) - {INSTANCE_ID} for found in draft.include_when
+            ),
             ready_when=ready_when,
             for_each=dimensions,
             schema=draft.kind.schema,

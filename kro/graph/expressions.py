@@ -150,12 +150,13 @@ class Inspector:
         except AuthorErrors as errors:
             for error in errors.exceptions:
                 if isinstance(error, ExpressionError):
-                    self._add(where + error.problem, path, error.excerpt, error.hint)
+                    problem = f"{where}parse error: {error.problem}"
+                    self._add(problem, path, error.excerpt, error.hint)
             return None
         return Inspected(template, path, ast, self._environment.references(ast, known))
 
     def _unknown_functions(self, references: References, where: str) -> list[tuple[str, str, str]]:
-        names = references.unknown_functions
+        names = [name for name in references.unknown_functions if name != "omit"]  # told as such
         if not names:
             return []
         listed = " ".join(f"{{{name}}}" for name in names)

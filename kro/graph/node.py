@@ -93,6 +93,8 @@ class Node:
     depends_on: frozenset[str] = frozenset()
     """Ids of the nodes that template, forEach and includeWhen refer to."""
     include_when: tuple[Expression, ...] = ()
+    include_reads: tuple[frozenset[str], ...] = ()
+    """For each entry of `include_when`, the nodes that it refers to."""
     ready_when: tuple[Expression, ...] = ()
     for_each: tuple[Dimension, ...] = ()
     schema: JsonObject = field(default_factory=dict, repr=False, compare=False)

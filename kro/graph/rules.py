@@ -30,23 +30,17 @@ def _errors_of(rule: Validation, environment: Environment) -> list[AuthorError]:
     template = Template.bare(rule.rule)
     try:
         ast = environment.parse(template)
-        references = environment.references(ast, _NAMES)
-        if references.unknown or references.unknown_functions:
-            return []  # perhaps something that only the API server knows
-        self_type = schema_type(rule.schema, "__type_self") or DYN
-        typed = environment.extend(dict.fromkeys(_NAMES, self_type))
-        result = typed.compile(ast).type
     except AuthorErrors as errors:
-        return [
-            ExpressionError(
-                f"validation rule: {error.problem}",
-                path=path,
-                excerpt=error.excerpt,
-                hint=error.hint,
-            )
-            for error in errors.exceptions
-            if error.problem.startswith(("parse error", "undefined field"))
-        ]
+        return [_error(f"parse error: {e.problem}", path, e) for e in errors.exceptions]
+    references = environment.references(ast, _NAMES)
+    if references.unknown or references.unknown_functions:
+        return []  # perhaps something that only the API server knows
+    self_type = schema_type(rule.schema, "__type_self") or DYN
+    try:
+        result = environment.extend(dict.fromkeys(_NAMES, self_type)).compile(ast).type
+    except AuthorErrors as errors:
+        found = [e for e in errors.exceptions if e.problem.startswith("undefined field")]
+        return [_error(e.problem, path, e) for e in found]
     if result.kind in (Kind.BOOL, Kind.DYN):
         return []
     return [
@@ -56,3 +50,9 @@ def _errors_of(rule: Validation, environment: Environment) -> list[AuthorError]:
             excerpt=template.excerpt(0),
         )
     ]
+
+
+def _error(problem: str, path: str, cause: AuthorError) -> AuthorError:
+    return ExpressionError(
+        f"validation rule: {problem}", path=path, excerpt=cause.excerpt, hint=cause.hint
+    )

@@ -301,6 +301,8 @@ def schema_of(type_: CelType) -> JsonObject:
 def _schema_of_struct(type_: CelType, within: tuple[str, ...]) -> JsonObject:
     if type_.name in within or len(within) > MAX_DEPTH:
         raise RecursionError(f"cyclic type reference detected: {type_.name}")
+    if not type_.fields:
+        return {"type": "object"}
     inner = (*within, type_.name)
     return {
         "type": "object",

@@ -235,6 +235,7 @@ class Coordinator:
         self._random = seed or random.Random()
         self._watches: dict[tuple[GVR, Scope], _Watch] = {}
         self._narrowed: dict[GVR, int] = {}
+        self._entries: dict[GVR, tuple[int, int]] = {}
         self._listeners: dict[GVR, dict[NamespacedName, _Listener]] = {}
 
     @contextmanager
@@ -340,7 +341,7 @@ class Coordinator:
                 lambda event: self._event(watch, event), on_synced=lambda: self._gap_ended(watch)
             )
         watch.table.add(target.where, key)
-        self._count(target.gvr)
+        self._count(target, +1)
 
     def _drop(self, target: _Target, key: ObjectKey) -> None:
         place = (target.gvr, target.scope)
@@ -355,15 +356,19 @@ class Coordinator:
                 self._narrowed[target.gvr] -= 1
                 if not self._narrowed[target.gvr]:
                     del self._narrowed[target.gvr]
-        self._count(target.gvr)
+        self._count(target, -1)
 
-    def _count(self, gvr: GVR) -> None:
-        tables = [watch.table for (each, _), watch in self._watches.items() if each == gvr]
-        self._metrics.entries(
-            gvr,
-            sum(table.scalars for table in tables),
-            sum(table.collections for table in tables),
-        )
+    def _count(self, target: _Target, change: int) -> None:
+        scalars, collections = self._entries.get(target.gvr, (0, 0))
+        match target.where:
+            case ByName():
+                scalars += change
+            case BySelector():
+                collections += change
+        self._entries[target.gvr] = (scalars, collections)
+        if not scalars and not collections:
+            del self._entries[target.gvr]
+        self._metrics.entries(target.gvr, scalars, collections)
 
     # what events do
 

@@ -92,7 +92,7 @@ class Probes:
     ready: Mapping[str, Check] = field(default_factory=dict)
 
     def __call__(self, path: str, query: Mapping[str, list[str]]) -> Answer:
-        """Answer `ok`, or what is wrong; `?verbose` lists the checks, `?exclude=` leaves one out."""
+        """Answer `ok` or what is wrong; `?verbose` lists all checks, `?exclude=` leaves one out."""
         root, _, single = path.strip("/").partition("/")
         match root:
             case "healthz":

@@ -74,4 +74,4 @@ EXTENSIONS: Final[Mapping[str, Library]] = {
     "strings": strings.STRICT,
     "type-names": type_names.EXTENSION,
 }
-"""`network` stands in for the one in `KRO`; `strings` overrides two of its functions."""
+"""One whose `Library.name` is that of a library in `KRO` stands in for it, whole."""

@@ -315,7 +315,7 @@ _MEMBERS: Final = (
 
 LIBRARY: Final = Library("kubernetes.net", functions=_functions(kubernetes_address))
 EXTENSION: Final = Library(
-    "cel.network",
+    "kubernetes.net",
     functions=_functions(extension_address),
     variables={"net.IP": type_of(IP_TYPE), "net.CIDR": type_of(CIDR_TYPE)},
     constants={"net.IP": TypeValue(IP_TYPE.name), "net.CIDR": TypeValue(CIDR_TYPE.name)},

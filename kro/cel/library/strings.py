@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from kro.cel.budget import charge
 from kro.cel.failures import Failure
-from kro.cel.functions import Library, Overload, free, function, member
+from kro.cel.functions import Function, Library, Overload, free, function, member
 from kro.cel.types import INT, STRING, list_of
 from kro.cel.values import type_name
 
@@ -167,14 +167,13 @@ def _index_of_offset(last: bool, strict: bool) -> Overload:
     return member(name, STRING, STRING, INT, result=INT, call=calls[last, strict])
 
 
-LIBRARY: Final = Library(
-    "strings",
-    functions=(
+def _functions(*, strict: bool) -> tuple[Function, ...]:
+    return (
         function(
             "charAt", [member("string_char_at_int", STRING, INT, result=STRING, call=_char_at)]
         ),
-        function("indexOf", [_INDEX_OF, _index_of_offset(last=False, strict=False)]),
-        function("lastIndexOf", [_LAST_INDEX_OF, _index_of_offset(last=True, strict=False)]),
+        function("indexOf", [_INDEX_OF, _index_of_offset(last=False, strict=strict)]),
+        function("lastIndexOf", [_LAST_INDEX_OF, _index_of_offset(last=True, strict=strict)]),
         function(
             "lowerAscii", [member("string_lower_ascii", STRING, result=STRING, call=_lower_ascii)]
         ),
@@ -231,13 +230,9 @@ LIBRARY: Final = Library(
         function("trim", [member("string_trim", STRING, result=STRING, call=_trim)]),
         function("reverse", [member("string_reverse", STRING, result=STRING, call=_reverse)]),
         function("strings.quote", [free("strings_quote", STRING, result=STRING, call=_quote)]),
-    ),
-)
-STRICT: Final = Library(
-    "strings.strict",
-    functions=(
-        function("indexOf", [_INDEX_OF, _index_of_offset(last=False, strict=True)]),
-        function("lastIndexOf", [_LAST_INDEX_OF, _index_of_offset(last=True, strict=True)]),
-    ),
-)
+    )
+
+
+LIBRARY: Final = Library("strings", functions=_functions(strict=False))
+STRICT: Final = Library("strings", functions=_functions(strict=True))
 """For the conformance suite only: a search offset past the end is an error there."""

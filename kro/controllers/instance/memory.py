@@ -27,7 +27,10 @@ class Written:
     uid: str
     resource_version: str
     owned: bytes
-    """Digest of the fields that our manager owned afterwards, with their values."""
+    """Digest of the fields that our manager owned afterwards, with their values.
+
+    Empty when some of them cannot be seen: then only the very same version needs no apply.
+    """
 
 
 class Memory:
@@ -50,7 +53,7 @@ class Memory:
         if known is not None and known.desired == digest and known.uid == uid:
             if known.resource_version == version:
                 return True
-            if known.owned == _owned(live):
+            if known.owned and known.owned == _owned(live):
                 self._put(instance, key, Written(digest, uid, version, known.owned))
                 return True
         if holds(desired, live, owned_fields(live)):
@@ -84,8 +87,14 @@ def _digest(value: object) -> bytes:
 
 
 def _owned(live: JsonObject) -> bytes:
+    """Return the digest of what our field manager owns; empty when it cannot be seen."""
     fields = owned_fields(live)
-    return _digest([fields, owned_values(live, fields)]) if fields is not None else b""
+    if fields is None:
+        return b""
+    try:
+        return _digest([fields, owned_values(live, fields)])
+    except LookupError:
+        return b""
 
 
 def _version(live: JsonObject) -> tuple[str, str]:

@@ -126,19 +126,30 @@ def _keyed(items: list[JsonValue], keys: JsonObject, *, strict: bool) -> JsonObj
 
 
 def owned_values(live: JsonValue, fields: JsonValue) -> JsonValue:
-    """Return of a live value only what the given fields cover, in the shape of the fields."""
+    """Return of a live value only what the given fields cover, in the shape of the fields.
+
+    Raises:
+        LookupError: a field that is owned is not there: the API server keeps it in another place
+            (`stringData` of a Secret), so its value cannot be seen.
+    """
     if not isinstance(fields, dict) or not fields:
         return live
     found: JsonObject = {}
     for key, inner in fields.items():
-        if key.startswith("f:") and isinstance(live, dict):
-            found[key] = owned_values(live.get(key[2:]), inner)
-        elif key.startswith("k:") and isinstance(live, list):
+        if key.startswith("f:"):
+            if not isinstance(live, dict):
+                raise LookupError(key)
+            found[key] = owned_values(live[key[2:]], inner)
+        elif key.startswith("k:"):
             keys = orjson.loads(key[2:])
-            item = _keyed(live, keys, strict=True) if isinstance(keys, dict) else None
-            found[key] = owned_values(item, inner)
-        elif key.startswith("v:") and isinstance(live, list):
-            found[key] = any(is_same(orjson.loads(key[2:]), item) for item in live)
+            items = live if isinstance(live, list) else []
+            found[key] = owned_values(_keyed(items, keys, strict=True), inner)
+        elif key.startswith("v:"):
+            wanted = orjson.loads(key[2:])
+            items = live if isinstance(live, list) else []
+            if not any(is_same(wanted, item) for item in items):
+                raise LookupError(key)
+            found[key] = True
     return found
 
 

@@ -14,7 +14,7 @@ import orjson
 from kro.controllers.instance.conditions import BUILT_IN, ConditionStatus
 from kro.controllers.instance.kind import Kind
 from kro.controllers.instance.parent import name_of_instance
-from kro.graph.evaluation import InstanceState
+from kro.graph.evaluation import InstanceState, wire_number
 from kro.refs import JsonObject, JsonValue
 from kro.runtime.client import ConflictError, NotFoundError
 
@@ -61,18 +61,8 @@ def is_equal(left: JsonObject, right: JsonObject) -> bool:
     return _canonical(left) == _canonical(right)
 
 
-def _canonical(value: JsonValue) -> bytes:
-    return orjson.dumps(_plain(value), option=orjson.OPT_SORT_KEYS)
-
-
-def _plain(value: JsonValue) -> JsonValue:
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    if isinstance(value, float) and value.is_integer() and abs(value) < 2**63:
-        return int(value)
-    return value
+def _canonical(status: JsonObject) -> bytes:
+    return orjson.dumps(wire_number(status), option=orjson.OPT_SORT_KEYS)
 
 
 async def write_status(kind: Kind, live: JsonObject, status: JsonObject) -> JsonObject:

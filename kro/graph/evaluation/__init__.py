@@ -11,6 +11,7 @@ from kro.graph.evaluation.outcome import (
     state_of,
 )
 from kro.graph.evaluation.projection import project
+from kro.graph.evaluation.resolve import wire_number
 from kro.graph.evaluation.steps import (
     Answer,
     Applied,
@@ -60,4 +61,5 @@ __all__ = [
     "stamp",
     "state_of",
     "undecorated",
+    "wire_number",
 ]

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Protocol, cast
 
-from kro.cel import wrap, wrap_list
+from kro.cel import list_of, wrap
 from kro.errors import EvaluationError, InvariantError, KroError
 from kro.graph.evaluation.collection import expand
 from kro.graph.evaluation.outcome import NodeState, Outcome, Verdict
@@ -246,11 +246,7 @@ class Frame:
         node = slot.node
         if not node.include_when:
             return True
-        mentions = [
-            [name for name in expression.references.names if name in self._slots]
-            for expression in node.include_when
-        ]
-        for name in dict.fromkeys(name for names in mentions for name in names):
+        for name in sorted(frozenset().union(*node.include_reads)):
             not_ready = self._slots[name].readiness()
             if not_ready is not None:
                 return Unresolved(
@@ -258,7 +254,7 @@ class Frame:
                     f"{not_ready.why}{PENDING_SUFFIX}",
                     name,
                 )
-        pairs = zip(node.include_when, (bool(names) for names in mentions), strict=True)
+        pairs = zip(node.include_when, map(bool, node.include_reads), strict=True)
         return is_included(pairs, self._bindings)
 
     def _gate(self, slot: Slot) -> Unresolved | None:
@@ -346,10 +342,10 @@ class Frame:
         if slot.phase is not Phase.DONE or slot.observed is None:
             return
         node = slot.node
+        value, of = slot.observed[0] if slot.observed else None, node.schema_type
         if node.kind.is_collection:
-            self._bindings[node.id] = wrap_list(list(slot.observed), node.schema)
-        else:
-            self._bindings[node.id] = wrap(slot.observed[0], node.schema)
+            value, of = list(slot.observed), list_of(of) if of is not None else None
+        self._bindings[node.id] = value if of is None else wrap(value, of)
 
     # sentences
 
@@ -392,4 +388,5 @@ def schema_value(graph: Graph, instance: JsonObject, *, status: bool = False) ->
     metadata = cast("JsonObject", instance["metadata"])
     if "managedFields" in metadata:
         visible["metadata"] = {k: v for k, v in metadata.items() if k != "managedFields"}
-    return wrap(visible, graph.instance.schema)
+    of = graph.instance.schema_type
+    return visible if of is None else wrap(visible, of)

@@ -12,6 +12,7 @@ from kro.cel import Pending
 from kro.errors import EvaluationError
 from kro.graph import fieldpath
 from kro.graph.evaluation.outcome import Projection
+from kro.graph.evaluation.resolve import wire_number
 from kro.graph.evaluation.texts import quoted
 from kro.graph.node import Graph
 from kro.refs import JsonObject, JsonValue
@@ -39,7 +40,7 @@ def project(graph: Graph, bindings: Mapping[str, object]) -> Projection:
             errors.append(EvaluationError(where + error.problem, excerpt=error.excerpt))
             continue
         if not isinstance(value, Pending):
-            values.append((field.path, cast("JsonValue", value)))
+            values.append((field.path, wire_number(cast("JsonValue", value))))
     whole = cast("JsonObject", fieldpath.assemble(_without_gaps(values)))
     status = whole.get("status")
     fields = status if isinstance(status, dict) else {}

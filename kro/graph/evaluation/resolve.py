@@ -46,7 +46,18 @@ def evaluate(
         raise EvaluationError(where + error.problem, excerpt=error.excerpt) from error
     if isinstance(value, Pending):
         return Unresolved(where + value.problem + PENDING_SUFFIX, value.on)
-    return cast("JsonValue", value)
+    return wire_number(cast("JsonValue", value))
+
+
+def wire_number(value: JsonValue) -> JsonValue:
+    """Return the value with every whole float as an integer, as it is written in JSON."""
+    if isinstance(value, dict):
+        return {key: wire_number(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [wire_number(item) for item in value]
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**63:
+        return int(value)
+    return value
 
 
 def is_included(

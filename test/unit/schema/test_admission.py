@@ -26,7 +26,7 @@ def check(spec: Any, types: Any = None) -> list[tuple[str, str]]:
 
 def test_the_path_is_as_deep_as_the_author_wrote() -> None:
     """Below a custom type or a list, the problem says where."""
-    types = {"Row": {"w": "integer | default=1 maximum=0"}}
+    types: Any = {"Row": {"w": "integer | default=1 maximum=0"}}
 
     found = check({"a": {"rows": "[]Row"}}, types)
 
@@ -52,7 +52,7 @@ def test_defaults_of_map_values_are_not_looked_at() -> None:
 )
 def test_what_the_api_server_refuses(text: str, problem: str) -> None:
     """Each rule of simpleschema.md §8.1 has its sentence."""
-    types = {
+    types: Any = {
         "Two": {"a": "integer | required=true", "b": "string", "c": "[]string | required=true"},
         "Fixed": {"x": "string | immutable=true"},
     }
@@ -65,14 +65,14 @@ def test_what_the_api_server_refuses(text: str, problem: str) -> None:
 
 def test_old_self_in_a_text_is_no_transition_rule() -> None:
     """Only the name counts, not a literal that spells it."""
-    types = {"T": "string | validation=\"self != 'oldSelf'\""}
+    types: Any = {"T": "string | validation=\"self != 'oldSelf'\""}
 
     assert check({"f": "[]T"}, types) == []
 
 
 def test_rules_are_handed_out_with_the_type_they_speak_about() -> None:
     """The layer that can compile CEL needs the schema of `self`."""
-    spec = {"a": {"n": 'integer | validation="self > 1" immutable=true'}}
+    spec: Any = {"a": {"n": 'integer | validation="self > 1" immutable=true'}}
 
     rules = list(validations(spec, build_spec_schema(spec, None)))
 

@@ -29,7 +29,13 @@ def test_state_and_conditions_are_added_unless_the_author_has_them() -> None:
 
 def test_an_authors_columns_replace_the_default_ones() -> None:
     """They are copied; what is empty is left out as the API server leaves it out."""
-    column = {"name": "A", "type": "string", "jsonPath": ".a", "priority": 0, "description": ""}
+    column: Any = {
+        "name": "A",
+        "type": "string",
+        "jsonPath": ".a",
+        "priority": 0,
+        "description": "",
+    }
 
     crd: Any = synthesize_crd({**SCHEMA, "additionalPrinterColumns": [column]}, {}, None)
 

@@ -101,8 +101,8 @@ def test_validations_of_an_alias_and_of_its_use_add_up() -> None:
 
 def test_uses_of_a_type_do_not_see_each_others_markers() -> None:
     """A use site's markers change its own copy."""
-    types = {"Row": {"k": "string | required=true", "p": "integer | required=true"}}
-    types["Rows"] = "[]Row | listType=map listMapKey=k"  # type: ignore[assignment]
+    types: Any = {"Row": {"k": "string | required=true", "p": "integer | required=true"}}
+    types["Rows"] = "[]Row | listType=map listMapKey=k"
 
     schema: Any = build_spec_schema({"a": "Rows | listMapKey=p", "b": "Rows | maxItems=3"}, types)
 

@@ -54,7 +54,7 @@ def test_an_empty_document_is_an_object_without_fields(empty: Any) -> None:
 
 def test_required_names_are_sorted_and_an_alias_brings_its_own() -> None:
     """A field whose whole type is a required alias is required; in a list it is not."""
-    spec = {"b": "Key", "Z": "string | required=true", "a": "[]Key"}
+    spec: Any = {"b": "Key", "Z": "string | required=true", "a": "[]Key"}
 
     schema = build_spec_schema(spec, {"Key": "string | required=true"})
 
@@ -75,8 +75,8 @@ def test_a_default_gives_every_object_above_it_an_empty_default() -> None:
 
 def test_all_errors_come_at_once_in_the_order_of_the_text() -> None:
     """Authors fix a list, not a loop."""
-    types = {"A": "B", "B": "A", "C": {"x": "Missing", "y": "integer | default=x"}, "D": "C"}
-    spec = {"one": "int", "two": {"three": "string | minLength=a maxLength=b"}, "four": "A"}
+    types: Any = {"A": "B", "B": "A", "C": {"x": "Missing", "y": "integer | default=x"}, "D": "C"}
+    spec: Any = {"one": "int", "two": {"three": "string | minLength=a maxLength=b"}, "four": "A"}
 
     found = errors_of(spec, types)
 

@@ -31,9 +31,9 @@ def test_null_counts_as_absent() -> None:
 
 def test_unknown_fields_are_found_at_every_depth() -> None:
     """Free-form objects and maps take anything."""
-    spec = {"a": {"b": "string"}, "free": "object", "m": "map[string]T", "l": "[]T"}
+    spec: Any = {"a": {"b": "string"}, "free": "object", "m": "map[string]T", "l": "[]T"}
     schema = build_spec_schema(spec, {"T": {"x": "string"}})
-    value = {"a": {"c": 1}, "free": {"c": 1}, "m": {"k": {"y": 1}}, "l": [{"x.z": 1}], "n": 1}
+    value: Any = {"a": {"c": 1}, "free": {"c": 1}, "m": {"k": {"y": 1}}, "l": [{"x.z": 1}], "n": 1}
 
     assert unknown_fields(value, schema, "spec") == [
         "spec.a.c",
@@ -45,7 +45,13 @@ def test_unknown_fields_are_found_at_every_depth() -> None:
 
 def test_the_root_of_a_resource_has_type_and_metadata() -> None:
     """They are no unknown fields, whatever the CRD says of them."""
-    value = {"apiVersion": "v1", "kind": "X", "metadata": {"name": "x"}, "spec": {}, "other": 1}
+    value: Any = {
+        "apiVersion": "v1",
+        "kind": "X",
+        "metadata": {"name": "x"},
+        "spec": {},
+        "other": 1,
+    }
 
     assert unknown_fields(value, {"type": "object", "properties": {"spec": {}}}) == ["other"]
 

@@ -140,7 +140,13 @@ def test_owned_values_change_exactly_with_what_we_own() -> None:
     assert owned_values(changed(LIVE, "metadata.labels.color", "red"), FIELDS) == mine
     assert owned_values(changed(LIVE, "spec.ports.1.targetPort", 8080), FIELDS) == mine
     assert owned_values(changed(LIVE, "spec.selector.app", "x"), FIELDS) != mine
-    assert owned_values(changed(LIVE, "spec.ports.0", {"port": 1}), FIELDS) != mine
+    assert owned_values(changed(LIVE, "spec.externalIPs.0", "10.0.0.2"), FIELDS) != mine
+
+
+def test_owned_field_that_cannot_be_seen_has_no_value() -> None:
+    """What the API server keeps elsewhere, as `stringData`, is never taken for unchanged."""
+    with pytest.raises(LookupError):
+        owned_values({"data": {"k": "dg=="}}, {"f:stringData": {"f:k": {}}})
 
 
 def test_managed_fields_are_taken_off_a_copy() -> None:

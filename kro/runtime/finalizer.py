@@ -1,0 +1,107 @@
+"""A finalizer holds an object's deletion back until what belongs to it is gone.
+
+Both writes are JSON merge patches that carry the object's uid and resourceVersion: a list is
+replaced whole by a merge patch, so it must be the list that was read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from kro.errors import ClusterError
+from kro.refs import GVR, JsonObject, JsonValue, NamespacedName
+from kro.runtime.client import Client, ConflictError, NotFoundError
+
+ATTEMPTS = 5
+"""How often a write is tried on a fresh copy when others write the same object."""
+
+
+def has(manifest: Mapping[str, JsonValue], finalizer: str) -> bool:
+    """Whether the object carries the finalizer."""
+    return finalizer in _finalizers(manifest)
+
+
+async def ensure(
+    client: Client, gvr: GVR, manifest: JsonObject, finalizer: str, *, field_manager: str = ""
+) -> JsonObject:
+    """Return the object with the finalizer on it; nothing is written where it is there.
+
+    Raises:
+        ConflictError: others kept writing the object.
+        ClusterError: the write failed.
+    """
+    current = manifest
+    problem: ClusterError | None = None
+    for _ in range(ATTEMPTS):
+        if has(current, finalizer):
+            return current
+        try:
+            wanted = [*_finalizers(current), finalizer]
+            return await _write(client, gvr, current, wanted, field_manager)
+        except ConflictError as error:
+            problem = error
+            current = await client.get(gvr, _name(current))
+    assert problem is not None
+    raise problem
+
+
+async def release(
+    client: Client, gvr: GVR, manifest: JsonObject, finalizer: str, *, field_manager: str = ""
+) -> JsonObject | None:
+    """Take the finalizer off; return the object as it is then, or None when it is gone.
+
+    Another object of the same name is left alone.
+
+    Raises:
+        ConflictError: others kept writing the object.
+        ClusterError: the write failed.
+    """
+    current = manifest
+    problem: ClusterError | None = None
+    for _ in range(ATTEMPTS):
+        if not has(current, finalizer):
+            return current
+        try:
+            left = [other for other in _finalizers(current) if other != finalizer]
+            return await _write(client, gvr, current, left, field_manager)
+        except NotFoundError:
+            return None
+        except ConflictError as error:
+            problem = error
+            try:
+                current = await client.get(gvr, _name(current))
+            except NotFoundError:
+                return None
+            if _metadata(current).get("uid") != _metadata(manifest).get("uid"):
+                return None
+    assert problem is not None
+    raise problem
+
+
+async def _write(
+    client: Client, gvr: GVR, current: JsonObject, finalizers: list[str], field_manager: str
+) -> JsonObject:
+    metadata = _metadata(current)
+    patch: JsonObject = {
+        "metadata": {
+            "finalizers": [*finalizers],
+            "resourceVersion": metadata.get("resourceVersion"),
+            "uid": metadata.get("uid"),
+        }
+    }
+    return await client.patch(gvr, _name(current), patch, field_manager=field_manager)
+
+
+def _finalizers(manifest: Mapping[str, JsonValue]) -> list[str]:
+    finalizers = _metadata(manifest).get("finalizers")
+    return [str(f) for f in finalizers] if isinstance(finalizers, list) else []
+
+
+def _metadata(manifest: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:
+    metadata = manifest.get("metadata")
+    return metadata if isinstance(metadata, dict) else {}
+
+
+def _name(manifest: Mapping[str, JsonValue]) -> NamespacedName:
+    metadata = _metadata(manifest)
+    return NamespacedName(str(metadata.get("namespace", "")), str(metadata.get("name", "")))
