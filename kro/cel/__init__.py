@@ -29,7 +29,7 @@ from kro.cel.types import (
     struct,
 )
 from kro.cel.values import OMIT, Omit
-from kro.cel.wrapped import wrap, wrap_list
+from kro.cel.wrapped import wrap
 
 __all__ = [
     "BOOL",
@@ -74,5 +74,4 @@ __all__ = [
     "schema_type",
     "struct",
     "wrap",
-    "wrap_list",
 ]

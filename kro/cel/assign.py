@@ -28,9 +28,7 @@ def _mismatch(got: CelType, expected: CelType) -> str | None:
     if expected.kind is Kind.LIST:
         # The first type parameter of whatever it is counts as its element: maps slip through.
         if not got.params:
-            return f'type kind mismatch: got "{got}", expected "{expected}"' if (
-                got.kind is not Kind.LIST
-            ) else "list parameter count mismatch"
+            return "list parameter count mismatch"
         reason = _mismatch(got.params[0], expected.params[0])
         return None if reason is None else f"list element type incompatible: {reason}"
     if expected.kind is Kind.MAP:
@@ -61,7 +59,7 @@ def _struct_to_map(got: CelType, expected: CelType) -> str | None:
     for name, field in got.fields.items():
         reason = _mismatch(field, expected.params[1])
         if reason is not None:
-            return f'struct field "{name}" incompatible with map value: {reason}'
+            return f'struct field "{name}" incompatible with map value type: {reason}'
     return None
 
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Final, Protocol
 
+from kro.cel.fieldnames import KEYWORDS
 from kro.cel.functions import LiteralCheck, Overload
-from kro.cel.parser import RESERVED
 from kro.cel.syntax import (
     Bind,
     Call,
@@ -246,7 +246,7 @@ class Checker:
                 )
             return operand.params[1]
         if kind is Kind.STRUCT:
-            name = f"__{node.field}__" if node.field in RESERVED else node.field
+            name = f"__{node.field}__" if node.field in KEYWORDS else node.field
             found = operand.fields.get(name)
             if found is not None:
                 return found
@@ -260,9 +260,7 @@ class Checker:
             return DYN
         if kind is Kind.ERROR:
             return ERROR
-        return self._report(
-            node, f"type '{self._show(operand)}' does not support field selection"
-        )
+        return self._report(node, f"type '{self._show(operand)}' does not support field selection")
 
     def _undefined(self, node: Select, operand: CelType) -> CelType:
         hint = _did_you_mean(node.field, operand.fields)

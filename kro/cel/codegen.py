@@ -1,9 +1,8 @@
 """From a checked tree to a Python function: three-address code, one statement a line.
 
-Every line belongs to one node, so the line at which an exception passed through the generated code says
-which sub-expression failed, at no cost while all goes well. The types that the checker found only choose
-which fast path is tried first; each fast path looks at the values it meets, and what does not fit goes
-through the general operation. So data that is not what its schema says behaves as it must.
+The types that the checker found only choose which fast path is tried first; each fast path looks at the
+values it meets, and what does not fit goes through the general operation. So data that is not what its
+schema says behaves as it must.
 
 CPython allows 100 levels of indentation and 20 nested blocks: what would nest deeper becomes a function of
 its own, which takes the local names that are in scope.
@@ -14,14 +13,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from types import CodeType
-from typing import Any, Final
+from typing import Final
 
-from kro.cel import access, arithmetic, values
-from kro.cel.budget import charge
 from kro.cel.check import Checked
-from kro.cel.failures import Failure, NoSuchOverload
+from kro.cel.emit import Emitter, Operand, Program, Variable
 from kro.cel.fieldnames import unescape_field
 from kro.cel.functions import Overload
 from kro.cel.syntax import (
@@ -39,12 +34,13 @@ from kro.cel.syntax import (
     Select,
 )
 from kro.cel.types import DYN, CelType, Kind
-from kro.cel.values import NONE, KeyedMap, Optional, Uint, Value, kind_of
-from kro.cel.wrapped import Object
+from kro.cel.values import Value, kind_of
 
 MAX_NESTING: Final = 12
 """Blocks within one generated function; far below CPython's 20."""
-FILE: Final = "<cel>"
+
+Recorder = Callable[[Node, Value], None]
+"""Gets each sub-expression with its value, when an evaluation is traced."""
 
 _CLASSES: Final[Mapping[Kind, str]] = {
     Kind.STRING: "str",
@@ -94,117 +90,7 @@ _BOOLEAN: Final = frozenset(
 )
 
 
-def _unequal(left: Value, right: Value) -> bool:
-    return not values.equal(left, right)
-
-
-def _dispatch(overloads: tuple[Overload, ...], *arguments: Value) -> Value:
-    """Call the first overload whose parameters the arguments' kinds fit."""
-    for overload in overloads:
-        if len(overload.params) == len(arguments) and all(map(_fits, overload.params, arguments)):
-            return overload.call(*arguments)
-    raise NoSuchOverload
-
-
-def _fits(param: CelType, value: Value) -> bool:
-    wanted = param.kind
-    if wanted is Kind.DYN or wanted is Kind.PARAM:
-        return True
-    kind = kind_of(value)
-    if kind is not wanted:
-        return False
-    if kind is Kind.OPAQUE or kind is Kind.STRUCT:
-        return bool(value.cel_type.name == param.name)
-    return True
-
-
-_RUNTIME: Final[Mapping[str, object]] = {
-    "__builtins__": {
-        name: getattr(__import__("builtins"), name)
-        for name in ("type", "str", "int", "float", "bool", "bytes", "dict", "list", "len", "isinstance")
-    }
-    | {"KeyError": KeyError, "TypeError": TypeError, "IndexError": IndexError},
-    "Uint": Uint,
-    "Failure": Failure,
-    "NoSuchOverload": NoSuchOverload,
-    "Optional": Optional,
-    "NONE": NONE,
-    "Object": Object,
-    "KeyedMap": KeyedMap,
-    "SCALARS": frozenset({str, int, bool}),
-    "INF": math.inf,
-    "NAN": math.nan,
-    "add": arithmetic.add,
-    "subtract": arithmetic.subtract,
-    "multiply": arithmetic.multiply,
-    "divide": arithmetic.divide,
-    "remainder": arithmetic.remainder,
-    "negate": arithmetic.negate,
-    "complement": arithmetic.complement,
-    "less": arithmetic.less,
-    "less_equal": arithmetic.less_equal,
-    "greater": arithmetic.greater,
-    "greater_equal": arithmetic.greater_equal,
-    "equal": values.equal,
-    "unequal": _unequal,
-    "contains": access.contains,
-    "index": access.index,
-    "find": access.find,
-    "select": access.select,
-    "has": access.has,
-    "variable": access.variable,
-    "elements": access.elements,
-    "pairs": access.pairs,
-    "literal_map": access.literal_map,
-    "insert": access.insert,
-    "content": access.content,
-    "charge": charge,
-    "dispatch": _dispatch,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Operand:
-    """A value in generated code: a name or a constant.
-
-    `kind` is set if the value certainly has this kind; `safe` if reading it cannot fail.
-    """
-
-    text: str
-    kind: Kind | None = None
-    constant: bool = False
-
-
-@dataclass(slots=True)
-class Variable:
-    """A name that a macro has bound."""
-
-    text: str
-    deferred: bool = False
-    """The value may be a failure, which is raised when it is read."""
-    kind: Kind | None = None
-
-
-@dataclass(slots=True)
-class _Block:
-    lines: list[tuple[int, str, Node]] = field(default_factory=list)
-    """Indentation, text and node of each line."""
-
-
-Recorder = Callable[[int, Value], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Program:
-    """Generated code: call `run(bindings)`; `nodes[line]` is the node that a line belongs to."""
-
-    run: Callable[[Mapping[str, Any]], Value]
-    nodes: tuple[Node, ...]
-    text: str
-    code: CodeType
-
-
-class Generator:
+class Generator(Emitter):
     """Generates the code of one expression."""
 
     def __init__(
@@ -212,66 +98,22 @@ class Generator:
         checked: Checked,
         constants: Mapping[str, object],
         operations: Mapping[str, object],
-        *,
-        traced: bool = False,
+        record: Recorder | None = None,
     ) -> None:
+        super().__init__(operations)
         self._checked = checked
         self._constants = constants
-        self._traced = traced
-        self._globals: dict[str, object] = {**_RUNTIME, **operations}
-        self._functions: list[_Block] = []
-        self._block = _Block()
-        self._indent = 1
+        self._record = record
+        self._recorder = "" if record is None else self._give(record, "r")
         self._nesting = 0
-        self._count = 0
         self._scope: dict[str, Variable] = {}
-        self._node: Node = Literal(0, None)
-        self.recorded: list[Node] = []
 
-    def program(self, root: Node, record: Recorder | None = None) -> Program:
+    def program(self, root: Node) -> Program:
         """Return the compiled function for the tree."""
         self._node = root
-        if record is not None:
-            self._globals["record"] = record
-        self._line("def run(b):", indent=0)
-        result = self._value(root)
-        self._line(f"return {result.text}")
-        lines: list[str] = []
-        nodes: list[Node] = []
-        for block in [*self._functions, self._block]:
-            for indent, text, node in block.lines:
-                lines.append(" " * indent + text)
-                nodes.append(node)
-        text = "\n".join(lines) + "\n"
-        code = compile(text, FILE, "exec", dont_inherit=True, optimize=2)
-        exec(code, self._globals)  # noqa: S102 - the text is generated above, names and literals escaped
-        run: Any = self._globals["run"]
-        return Program(run, (root, *nodes), text, run.__code__)
+        return self.finish(root, self._value(root).text)
 
-    # Lines and names
-
-    def _line(self, text: str, *, indent: int | None = None) -> None:
-        self._block.lines.append((self._indent if indent is None else indent, text, self._node))
-
-    def _fresh(self, stem: str = "t") -> str:
-        self._count += 1
-        return f"{stem}{self._count}"
-
-    @contextmanager
-    def _indented(self, header: str) -> Iterator[None]:
-        self._line(header)
-        self._indent += 1
-        try:
-            yield
-        finally:
-            self._indent -= 1
-
-    def _global(self, value: object, stem: str = "g") -> str:
-        name = self._fresh(stem)
-        self._globals[name] = value
-        return name
-
-    def _type(self, node: Node) -> CelType:
+    def _static(self, node: Node) -> CelType:
         return self._checked.types.get(node, DYN)
 
     # Values
@@ -283,9 +125,8 @@ class Generator:
         outer, self._node = self._node, node
         result = self._generate(node)
         self._node = node
-        if self._traced:
-            self.recorded.append(node)
-            self._line(f"record({len(self.recorded) - 1}, {result.text})")
+        if self._record is not None:
+            self._line(f"{self._recorder}({self._give(node)}, {result.text})")
         self._node = outer
         return result
 
@@ -293,16 +134,12 @@ class Generator:
         """Generate `node` as a function of its own and call it."""
         name = self._fresh("f")
         names = ["b", *dict.fromkeys(variable.text for variable in self._scope.values())]
-        outer = self._block, self._indent, self._nesting
-        self._block, self._indent, self._nesting = _Block(), 1, 0
-        self._line(f"def {name}({', '.join(names)}):", indent=0)
-        result = self._value(node)
-        self._line(f"return {result.text}")
-        self._functions.append(self._block)
-        self._block, self._indent, self._nesting = outer
-        target = self._fresh()
-        self._line(f"{target} = {name}({', '.join(names)})")
-        return Operand(target, result.kind)
+        nesting, self._nesting = self._nesting, 0
+        with self._function(f"def {name}({', '.join(names)}):"):
+            result = self._value(node)
+            self._line(f"return {result.text}")
+        self._nesting = nesting
+        return self._set(f"{name}({', '.join(names)})", result.kind)
 
     def _generate(self, node: Node) -> Operand:
         match node:
@@ -334,11 +171,6 @@ class Generator:
         self._line(f"raise Failure({problem!r})")
         return Operand("None")
 
-    def _set(self, text: str, kind: Kind | None = None) -> Operand:
-        target = self._fresh()
-        self._line(f"{target} = {text}")
-        return Operand(target, kind)
-
     def _named(self, part: Node, node: Node) -> Operand:
         """Generate `part` so that its text is a name: constants have no attributes and no identity."""
         operand = self._strict(part, node)
@@ -352,7 +184,7 @@ class Generator:
             if math.isfinite(value):
                 return Operand(f"({value!r})", kind, constant=True)
             return Operand("(-INF)" if value < 0 else "INF", kind, constant=True)
-        return Operand(self._global(value), kind, constant=True)
+        return Operand(self._give(value), kind, constant=True)
 
     def _ident(self, node: Ident) -> Operand:
         name = self._checked.names.get(node)
@@ -365,7 +197,7 @@ class Generator:
 
     def _declared(self, name: str) -> Operand:
         if name in self._constants:
-            return Operand(self._global(self._constants[name]), constant=True)
+            return Operand(self._give(self._constants[name]), constant=True)
         return self._set(f"variable(b, {name!r})")
 
     def _select(self, node: Select) -> Operand:
@@ -394,7 +226,7 @@ class Generator:
         It holds for wrapped and for plain data alike: a scalar of the expected class is read the
         same way with and without schema. Everything else goes the general way.
         """
-        if self._traced:
+        if self._record is not None:
             return None
         steps: list[Select] = []
         at: Node = node
@@ -405,18 +237,18 @@ class Generator:
             at = at.operand
         if type(at) is not Ident or len(steps) < 2:
             return None
-        root = self._type(at)
-        wanted = _CLASSES.get(self._type(node).kind)
+        root = self._static(at)
+        wanted = _CLASSES.get(self._static(node).kind)
         if root.kind is not Kind.STRUCT or root.view is None:
             return None
-        if self._type(node).kind in {Kind.BYTES, Kind.UINT}:
+        if self._static(node).kind in {Kind.BYTES, Kind.UINT}:
             return None
-        if wanted is None and self._type(node).kind is not Kind.DYN:
+        if wanted is None and self._static(node).kind is not Kind.DYN:
             return None
         steps.reverse()
         keys = [
             unescape_field(step.field)
-            if self._type(step.operand).kind is Kind.STRUCT
+            if self._static(step.operand).kind is Kind.STRUCT
             else step.field
             for step in steps
         ]
@@ -496,16 +328,16 @@ class Generator:
                 elif guard:
                     guards.append(guard)
         if not direct:
-            table = self._global(overloads, "o")
+            table = self._give(overloads, "o")
             return self._set(f"dispatch({table}, {texts})", result)
-        call = self._global(overloads[0].call, "c")
+        call = self._give(overloads[0].call, "c")
         if not guards:
             return self._set(f"{call}({texts})", result)
         target = self._fresh()
         with self._indented(f"if {' and '.join(guards)}:"):
             self._line(f"{target} = {call}({texts})")
         with self._indented("else:"):
-            table = self._global(overloads, "o")
+            table = self._give(overloads, "o")
             self._line(f"{target} = dispatch({table}, {texts})")
         return Operand(target, result)
 
@@ -516,7 +348,7 @@ class Generator:
         general = f"{_BINARY[function]}({left.text}, {right.text})"
         kind = Kind.BOOL if function in _BOOLEAN else None
         operands = {
-            (operand.kind or self._type(part).kind)
+            (operand.kind or self._static(part).kind)
             for operand, part in zip((left, right), node.args, strict=True)
         }
         shared = operands.pop() if len(operands) == 1 else None
@@ -535,7 +367,9 @@ class Generator:
         if function in {"_+_", "_-_", "_*_"}:
             kind = shared
             if shared is Kind.INT:
-                self._line(f"if not -9223372036854775808 <= {target} <= 9223372036854775807: {general}")
+                self._line(
+                    f"if not -9223372036854775808 <= {target} <= 9223372036854775807: {general}"
+                )
             elif shared is Kind.STRING:
                 self._line(f"if len({target}) > 256: charge(len({target}))")
         if guards:
@@ -626,8 +460,10 @@ class Generator:
         for position, element in enumerate(node.elements):
             operand = self._named(element, node)
             if position in node.optional:
-                self._line(f"{target.text}.extend(({operand.text}.content,) if "
-                           f"content({operand.text}).has_value else ())")
+                self._line(
+                    f"{target.text}.extend(({operand.text}.content,) if "
+                    f"content({operand.text}).has_value else ())"
+                )
             else:
                 self._line(f"{target.text}.append({operand.text})")
         return target
@@ -644,8 +480,10 @@ class Generator:
         pairs = self._set("[]")
         for key, value, optional in entries:
             if optional:
-                self._line(f"if content({value.text}).has_value: "
-                           f"{pairs.text}.append(({key.text}, {value.text}.content))")
+                self._line(
+                    f"if content({value.text}).has_value: "
+                    f"{pairs.text}.append(({key.text}, {value.text}.content))"
+                )
             else:
                 self._line(f"{pairs.text}.append(({key.text}, {value.text}))")
         return self._set(f"literal_map({pairs.text})", Kind.MAP)
@@ -691,7 +529,9 @@ class Generator:
             self._line(f"{name} = {optional.text}.content")
             with self._binding({node.name: Variable(name)}):
                 body = self._strict(node.body, node)
-            self._line(f"{target} = {body.text}" if node.flat else f"{target} = Optional({body.text})")
+            self._line(
+                f"{target} = {body.text}" if node.flat else f"{target} = Optional({body.text})"
+            )
         with self._indented("else:"):
             self._line(f"{target} = NONE")
         self._nesting -= 1
@@ -701,7 +541,11 @@ class Generator:
         over = self._strict(node.range, node)
         names = [self._fresh("v") for _ in node.names]
         one = len(names) == 1
-        source = f"elements({over.text})" if one and node.kind is not FoldKind.MAP else f"pairs({over.text})"
+        source = (
+            f"elements({over.text})"
+            if one and node.kind is not FoldKind.MAP
+            else f"pairs({over.text})"
+        )
         target = self._fresh()
         self._line(f"{target} = {_INITIAL[node.kind]}")
         failure = self._fresh("e")
@@ -774,7 +618,11 @@ _INITIAL: Final[Mapping[FoldKind, str]] = {
 def _may_fail(node: Node) -> bool:
     return not (
         type(node) is Literal
-        or (type(node) is ListLiteral and not node.optional and not any(map(_may_fail, node.elements)))
+        or (
+            type(node) is ListLiteral
+            and not node.optional
+            and not any(map(_may_fail, node.elements))
+        )
     )
 
 
@@ -796,4 +644,3 @@ def _known_kind(overloads: tuple[Overload, ...]) -> Kind | None:
     kinds = {overload.result.kind for overload in overloads}
     kind = kinds.pop()
     return kind if not kinds and (kind in _CLASSES or kind is Kind.OPTIONAL) else None
-

@@ -5,10 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, Self, TypeVar
 
 from kro.cel import library as libraries
 from kro.cel.check import Checked, Checker, Signatures
+from kro.cel.codegen import Generator, Recorder
+from kro.cel.emit import Program
 from kro.cel.expression import Expression
 from kro.cel.functions import Library, LiteralCheck, Macro, Overload
 from kro.cel.lexer import SyntaxFault
@@ -17,8 +20,9 @@ from kro.cel.operators import OPERATORS
 from kro.cel.parser import MAX_DEPTH, Parser, height
 from kro.cel.references import References, references
 from kro.cel.source import Template
-from kro.cel.syntax import Ast
+from kro.cel.syntax import Ast, Literal, Node
 from kro.cel.types import CelType
+from kro.cel.values import Value
 from kro.errors import AuthorErrors, ExpressionError
 
 _T = TypeVar("_T")
@@ -142,9 +146,7 @@ class Environment:
             root = Parser(template.source, self._vocabulary.macros).parse()
             depth, deepest = height(root)
             if depth > MAX_DEPTH:
-                raise SyntaxFault(
-                    deepest.pos, f"expression recursion limit exceeded: {MAX_DEPTH}"
-                )
+                raise SyntaxFault(deepest.pos, f"expression recursion limit exceeded: {MAX_DEPTH}")
             return Ast(root, template, depth)
 
         try:
@@ -169,10 +171,35 @@ class Environment:
             checked = Checker(self).check(ast.root)
             if checked.problems:
                 raise self._errors(ast, checked)
-            constants = self._vocabulary.constants
-            return Expression(ast, checked, constants, self._dialect.operations)
+            program = self._program(ast.root, checked)
+            tracer = partial(self._traced, ast.template)
+            return Expression(ast.template, checked.types[ast.root], program, tracer)
 
         return _with_room(ast.depth, compiled)
+
+    def _program(self, root: Node, checked: Checked, record: Recorder | None = None) -> Program:
+        constants = self._vocabulary.constants
+        return Generator(checked, constants, self._dialect.operations, record).program(root)
+
+    def _traced(
+        self, template: Template, report: Callable[[int, int, Value], None]
+    ) -> tuple[Program, Mapping[int, tuple[int, int]]]:
+        """Return a program that reports start, end and value of its sub-expressions.
+
+        Beside it, start and end of the sub-expressions by the offset that errors about them have.
+        """
+        spans: dict[Node, tuple[int, int]] = {}
+
+        def record(node: Node, value: Value) -> None:
+            if node in spans and type(node) is not Literal:
+                report(*spans[node], value)
+
+        def compiled() -> tuple[Program, Mapping[int, tuple[int, int]]]:
+            root = Parser(template.source, self._vocabulary.macros, spans).parse()
+            program = self._program(root, Checker(self).check(root), record)
+            return program, {node.pos: span for node, span in spans.items()}
+
+        return _with_room(_brackets(template.source), compiled)
 
     def _errors(self, ast: Ast, checked: Checked) -> AuthorErrors:
         return AuthorErrors(

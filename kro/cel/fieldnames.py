@@ -8,7 +8,7 @@ from typing import Final
 
 from kro.cel.parser import RESERVED
 
-_KEYWORDS: Final = RESERVED | {"true", "false", "null", "in"}
+KEYWORDS: Final = RESERVED | {"true", "false", "null", "in"}
 _REACHABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-/]*\Z")
 _ESCAPES: Final[Mapping[str, str]] = {
     "__": "__underscores__",
@@ -23,7 +23,7 @@ _UNESCAPED: Final = re.compile("|".join(_UNESCAPES))
 
 def escape_field(name: str) -> str | None:
     """Return how expressions write a property, None if they cannot."""
-    if name in _KEYWORDS:
+    if name in KEYWORDS:
         return f"__{name}__"
     if not _REACHABLE.match(name):
         return None
@@ -34,6 +34,6 @@ def unescape_field(field: str) -> str:
     """Return the property that a field of an expression stands for."""
     if "__" not in field:
         return field
-    if field.startswith("__") and field.endswith("__") and field[2:-2] in _KEYWORDS:
+    if field.startswith("__") and field.endswith("__") and field[2:-2] in KEYWORDS:
         return field[2:-2]
     return _UNESCAPED.sub(lambda found: _UNESCAPES[found[0]], field)

@@ -43,10 +43,12 @@ def _fold(kind: FoldKind, variables: int) -> Expansion:
         if len(set(names)) < variables:
             context.fail(call.args[1], f"duplicate variable name: {names[0]}")
         rest = call.args[variables:]
+        predicate: Node | None = rest[0]
+        body: Node | None = rest[-1]
         if kind in {FoldKind.ALL, FoldKind.EXISTS, FoldKind.EXISTS_ONE}:
-            predicate, body = rest[0], None
-        else:
-            predicate, body = (rest[0] if len(rest) == 2 else None), rest[-1]
+            body = None
+        elif len(rest) == 1:
+            predicate = None
         return Fold(call.pos, kind, target, names, predicate, body, call.function)
 
     return expand
@@ -56,9 +58,7 @@ def _filter(context: MacroContext, call: Call) -> Node:
     assert call.target is not None
     name = _name(context, call.args[0])
     element = Ident(call.args[0].pos, name)
-    return Fold(
-        call.pos, FoldKind.LIST, call.target, (name,), call.args[1], element, call.function
-    )
+    return Fold(call.pos, FoldKind.LIST, call.target, (name,), call.args[1], element, call.function)
 
 
 def _bind(context: MacroContext, call: Call) -> Node:
@@ -69,9 +69,7 @@ def _bind(context: MacroContext, call: Call) -> Node:
 def _optional_map(flat: bool) -> Expansion:
     def expand(context: MacroContext, call: Call) -> Node:
         assert call.target is not None
-        return OptionalMap(
-            call.pos, call.target, _name(context, call.args[0]), call.args[1], flat
-        )
+        return OptionalMap(call.pos, call.target, _name(context, call.args[0]), call.args[1], flat)
 
     return expand
 
@@ -113,15 +111,15 @@ MACROS: Final = Library(
 def _block(context: MacroContext, call: Call) -> Node:
     """Bind each element of the list to `@index<n>`; later ones may use earlier ones."""
     bindings = call.args[0]
-    body: Node = call.args[1]
+    bound: Node = call.args[1]
     if type(bindings) is not ListLiteral:
         context.fail(bindings, "cel.block requires a list literal as first argument")
     for index in reversed(range(len(bindings.elements))):
         element = bindings.elements[index]
         if index in bindings.optional:
             context.fail(element, "cel.block requires elements without '?'")
-        body = Bind(element.pos, f"@index{index}", element, body)
-    return body
+        bound = Bind(element.pos, f"@index{index}", element, bound)
+    return bound
 
 
 def _numbered(prefix: str) -> Expansion:

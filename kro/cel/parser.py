@@ -59,7 +59,11 @@ MacroTable = Mapping[tuple[str, int, bool], tuple[Macro, ...]]
 class Parser:
     """Parses one text. Macros are expanded on the way up."""
 
-    def __init__(self, source: str, macros: MacroTable) -> None:
+    def __init__(
+        self, source: str, macros: MacroTable, spans: dict[Node, tuple[int, int]] | None = None
+    ) -> None:
+        """Take the text; `spans`, if given, receives start and end of every node."""
+        self._spans = spans
         self._tokens = tokenize(source)
         self._macros = macros
         self._index = 0
@@ -79,6 +83,12 @@ class Parser:
     def fail(self, node: Node, problem: str) -> NoReturn:
         """Report a syntax error at `node` (for macros)."""
         raise SyntaxFault(node.pos, problem)
+
+    def _span(self, node: Node, start: int) -> None:
+        """Note that `node` goes from `start` to the last token taken."""
+        if self._spans is not None and node not in self._spans:
+            last = self._tokens[self._index - 1]
+            self._spans[node] = (start, last.pos + len(last.text))
 
     def _unexpected(self, expected: str) -> NoReturn:
         token = self._tokens[self._index]
@@ -106,6 +116,7 @@ class Parser:
                 self._tokens[self._index].pos, f"expression recursion limit exceeded: {MAX_DEPTH}"
             )
         tokens = self._tokens
+        start = tokens[self._index].pos
         choices: list[tuple[Node, Node, int]] = []
         while True:
             operands = [self._operand()]
@@ -113,12 +124,12 @@ class Parser:
             while (operator := _BINARY.get(tokens[self._index].kind)) is not None:
                 level, name = operator
                 while operators and operators[-1][0] >= level:
-                    _reduce(operands, operators)
+                    self._reduce(operands, operators)
                 operators.append((level, name, tokens[self._index].pos))
                 self._index += 1
                 operands.append(self._operand())
             while operators:
-                _reduce(operands, operators)
+                self._reduce(operands, operators)
             node = operands[0]
             if not conditional or tokens[self._index].kind != "?":
                 break
@@ -131,8 +142,25 @@ class Parser:
                 raise SyntaxFault(position, f"expression recursion limit exceeded: {MAX_DEPTH}")
         for condition, chosen, position in reversed(choices):
             node = Call(position, "_?_:_", [condition, chosen, node])
+            self._span(node, self._spans[condition][0] if self._spans is not None else start)
         self._depth -= 1
         return node
+
+    def _reduce(self, operands: list[Node], operators: list[tuple[int, str, int]]) -> None:
+        level, name, pos = operators.pop()
+        right = operands.pop()
+        left = operands.pop()
+        if level <= 2 and type(left) is Call and left.function == name and left.target is None:
+            # `a && b && c` is one node. A bracketed `(a && b) && c` means the same.
+            left.args.append(right)
+            if self._spans is not None:
+                self._spans[left] = (self._spans[left][0], self._spans[right][1])
+            operands.append(left)
+        else:
+            node = Call(pos, name, [left, right])
+            operands.append(node)
+            if self._spans is not None:
+                self._spans[node] = (self._spans[left][0], self._spans[right][1])
 
     def _operand(self) -> Node:
         """Parse a literal, a name, a bracketed expression and what follows it; or `!`, `-` of one."""
@@ -151,7 +179,10 @@ class Parser:
                 self._unexpected("an operand; put parentheses around it")
             if kind == "!" or count > 1 or following not in _NEGATIVE:
                 node = self._operand()
-                return node if count % 2 == 0 else Call(first.pos, f"{kind}_", [node])
+                if count % 2:
+                    node = Call(first.pos, f"{kind}_", [node])
+                    self._span(node, first.pos)
+                return node
             token = tokens[self._index]
             constant = _NEGATIVE[following]
             kind = "constant"
@@ -167,6 +198,8 @@ class Parser:
         elif kind == "(":
             node = self._expression()
             self._expect(")", "')'")
+            if self._spans is not None:
+                self._spans[node] = (first.pos, tokens[self._index - 1].pos + 1)
         elif constant is not None:
             node = Literal(first.pos, constant(token))
         elif kind == "[":
@@ -177,6 +210,7 @@ class Parser:
             self._index -= 1
             self._unexpected("an expression")
         while True:
+            self._span(node, first.pos)
             token = tokens[self._index]
             kind = token.kind
             if kind == ".":
@@ -257,7 +291,9 @@ class Parser:
             else:
                 key = self._expression()
             colon = self._expect(":", "':' and a value")
-            entries.append(Entry(colon.pos if not optional else start, key, self._expression(), optional))
+            entries.append(
+                Entry(colon.pos if not optional else start, key, self._expression(), optional)
+            )
             if self._tokens[self._index].kind != ",":
                 break
             self._index += 1
@@ -283,18 +319,6 @@ _NEGATIVE: Final[Mapping[str, Callable[[Token], object]]] = {
     "int": lambda token: lexer.int_value(token, negative=True),
     "float": lambda token: -lexer.float_value(token),
 }
-
-
-def _reduce(operands: list[Node], operators: list[tuple[int, str, int]]) -> None:
-    level, name, pos = operators.pop()
-    right = operands.pop()
-    left = operands.pop()
-    if level <= 2 and type(left) is Call and left.function == name and left.target is None:
-        # `a && b && c` is one node. A bracketed `(a && b) && c` means the same.
-        left.args.append(right)
-        operands.append(left)
-    else:
-        operands.append(Call(pos, name, [left, right]))
 
 
 def _names(node: Node | None, name: str) -> bool:

@@ -81,9 +81,7 @@ def references(
 
 
 class _Walk:
-    def __init__(
-        self, ast: Ast, known: Container[str], is_function: Callable[[str], bool]
-    ) -> None:
+    def __init__(self, ast: Ast, known: Container[str], is_function: Callable[[str], bool]) -> None:
         self._ast = ast
         self._known = known
         self._is_function = is_function

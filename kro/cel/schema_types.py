@@ -29,6 +29,8 @@ _FORMATS: Final[Mapping[str, CelType]] = {
     "date": TIMESTAMP,
     "duration": DURATION,
 }
+
+
 def schema_type(schema: JsonObject, name: str) -> CelType | None:
     """Return the type of data that `schema` describes, None if the checker cannot see it.
 

@@ -447,15 +447,13 @@ def _json_name(raw: Any) -> str:
 def wrap(value: Any, type_: CelType | None) -> Value:
     """Return JSON data as a value that reads itself through the schema of its type.
 
-    `type_` comes from `schema_type`; without one the data stays plain. The data is not copied and must
-    not change while the value is in use. Data that contradicts the schema fails when an expression
-    reads it.
+    `type_` comes from `schema_type`, or is a list of such a type (for collections); without one the
+    data stays plain. The data is not copied and must not change while the value is in use. Data that
+    contradicts the schema fails when an expression reads it.
     """
-    view = None if type_ is None else type_.view
-    return view(value) if callable(view) and value is not None else value
-
-
-def wrap_list(values: list[Any], type_: CelType | None) -> Value:
-    """Return the objects of a collection as `wrap` returns each of them."""
-    view = None if type_ is None else type_.view
-    return TypedList(values, view) if callable(view) else values
+    if type_ is None or value is None:
+        return value
+    view = type_.view
+    if view is None and type_.kind is types.Kind.LIST and callable(type_.params[0].view):
+        return TypedList(value, type_.params[0].view)
+    return view(value) if callable(view) else value

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from kro.settings import (
     FeatureGateError,
@@ -47,8 +47,8 @@ def run(arguments: Sequence[str]) -> int:
     log.info("feature gates", **gates.as_dict())
     from kro.wiring import run_controller
 
-    _use_fast_loop()
-    return asyncio.run(run_controller(settings))
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(run_controller(settings))
 
 
 def _verbosity(settings: Settings) -> int:
@@ -57,10 +57,11 @@ def _verbosity(settings: Settings) -> int:
     return 1 if settings.log_devel else 0
 
 
-def _use_fast_loop() -> None:
-    """Use uvloop where it is installed."""
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return uvloop's where it is installed."""
     try:
         import uvloop
     except ImportError:
-        return
-    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory

@@ -135,7 +135,7 @@ class Kinds:
         for crd in self._crds.by_index(KIND_INDEX, str(group_kind)):
             if not is_established(crd):
                 continue
-            for mapped in _mappings(crd).values():
+            for mapped in mappings(crd).values():
                 return mapped
         try:
             return (await self._discovery.mapping_of(group_kind))[1]
@@ -153,7 +153,7 @@ class Kinds:
             except KindNotServedError:
                 return None
             document = await self._discovery.openapi(kind.group, kind.version)
-            closure = document.closure(kind) if document else None
+            closure = await document.closure(kind) if document else None
             schema = resolve(closure, kind) if closure else None
             if schema is None:
                 return None
@@ -164,7 +164,7 @@ class Kinds:
         self, kind: GVK, crds: list[JsonObject]
     ) -> tuple[str, JsonObject, Mapped] | None:
         for crd in crds:
-            mapped = _mappings(crd).get(kind.version)
+            mapped = mappings(crd).get(kind.version)
             if mapped is None or not is_established(crd):
                 continue
             metadata = crd["metadata"]
@@ -194,7 +194,7 @@ class Kinds:
             self._custom.pop(gvk, None)
 
 
-def _mappings(crd: Mapping[str, JsonValue]) -> dict[str, Mapped]:
+def mappings(crd: Mapping[str, JsonValue]) -> dict[str, Mapped]:
     """Return version → mapping for the served versions of a CRD, its order kept."""
     spec = crd.get("spec")
     if not isinstance(spec, dict):

@@ -10,6 +10,7 @@ Source: spec graph-and-rgd-controller.md §1.5.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -22,11 +23,11 @@ from kro.graph.definition import Definition, read_definition
 from kro.graph.draft import Compiler, Draft, read_draft, variable_type
 from kro.graph.expressions import Inspected, Inspector, places
 from kro.graph.node import INSTANCE_ID, Gates, Graph, InstanceNode, Limits, Node
-from kro.graph.problems import Problems
+from kro.graph.problems import Problems, each
 from kro.graph.revision import spec_hash
 from kro.graph.rules import check_rules
 from kro.graph.status import compile_status, read_status
-from kro.graph.validate import check_names, resolve_kind
+from kro.graph.validate import KIND_PATH, check_names, resolve_kind
 from kro.refs import JsonObject, JsonValue
 from kro.schema import (
     Schemas,
@@ -64,6 +65,7 @@ def build(
     problems = Problems()
     check_json(spec, ("spec",), problems)
     problems.raise_all(name)
+    spec = json.loads(json.dumps(spec))  # the graph keeps templates, and nobody else may have them
     definition = read_definition(spec, problems)
     check_names(definition, limits, problems)
     schema = _build_schema(definition, problems)
@@ -94,8 +96,8 @@ def build(
     status_fields, status_schema = compile_status(status, environment, problems)
     compiled_conditions = compile_conditions(conditions, environment, untyped, problems)
     crd = synthesize_crd(definition.schema, schema.spec, status_schema)
-    if schema.whole:
-        problems.extend(check_crd(crd))
+    if schema.whole and definition.has_schema:
+        problems.extend(error for error in check_crd(crd) if error.path != KIND_PATH)
     problems.raise_all(name)
 
     order = topological_order(depends_on)
@@ -150,7 +152,7 @@ def _build_schema(definition: Definition, problems: Problems) -> _Schema:
                 excerpt=error.excerpt,
                 hint=error.hint,
             )
-            for error in errors.exceptions
+            for error in each(errors)
         )
     variable = instance_schema(synthesize_crd(definition.schema, spec, None))
     return _Schema(

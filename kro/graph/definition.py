@@ -29,6 +29,8 @@ class Text:
     path: str
     name: str = ""
     """Of a forEach entry: the iterator."""
+    reported: bool = False
+    """Whether what stands here is no text, and was reported as such."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +64,8 @@ class Definition:
 
     schema: JsonObject
     """`spec.schema` with group and scope."""
+    has_schema: bool
+    """Whether there is one at all."""
     entries: tuple[Entry, ...]
 
     @property
@@ -143,8 +147,8 @@ def read_definition(spec: JsonValue, problems: Problems) -> Definition:
             "spec.schema",
             hint="it names the kind that the definition serves",
         )
-    schema = spec.get("schema")
-    schema = dict(schema) if isinstance(schema, dict) else {}
+    given = spec.get("schema")
+    schema = dict(given) if isinstance(given, dict) else {}
     for key, default in (("group", DEFAULT_GROUP), ("scope", DEFAULT_SCOPE)):
         schema[key] = _text(schema, key, "spec.schema", problems) or default
     schema["kind"] = _text(schema, "kind", "spec.schema", problems)
@@ -154,7 +158,7 @@ def read_definition(spec: JsonValue, problems: Problems) -> Definition:
         schema[key] = list[JsonValue](texts)
     _check_columns(schema, problems)
     _check_metadata(schema, problems)
-    resources = _list(spec, "resources", "spec", problems)
+    resources = _list(spec, "resources", "spec", problems, hint="begin each with `- id:`")
     entries: list[Entry] = []
     for index, resource in enumerate(resources):
         path = f"spec.resources[{index}]"
@@ -162,7 +166,7 @@ def read_definition(spec: JsonValue, problems: Problems) -> Definition:
             entries.append(_read_entry(index, resource, path, problems))
         else:
             problems.definition(f"must be an object, got {_a(resource)}", path)
-    return Definition(schema=schema, entries=tuple(entries))
+    return Definition(schema=schema, has_schema=isinstance(given, dict), entries=tuple(entries))
 
 
 def _read_entry(index: int, resource: JsonObject, path: str, problems: Problems) -> Entry:
@@ -170,15 +174,16 @@ def _read_entry(index: int, resource: JsonObject, path: str, problems: Problems)
     external = resource.get("externalRef")
     given = resource.get("template")
     for_each = tuple(_read_for_each(resource, path, problems))
+    combination = f'invalid combination of resource fields: resource "{id_}": '
     if external is None and given is None:
         problems.definition(
-            f'resource "{id_}": exactly one of template or externalRef must be provided', path
+            f"{combination}exactly one of template or externalRef must be provided", path
         )
     elif external is not None and given is not None:
-        problems.definition(f'resource "{id_}": cannot use externalRef with template', path)
+        problems.definition(f"{combination}cannot use externalRef with template", path)
     if external is not None and for_each:
         problems.definition(
-            f'resource "{id_}": cannot use externalRef with forEach',
+            f"{combination}cannot use externalRef with forEach",
             f"{path}.forEach",
             hint="a selector refers to several objects",
         )
@@ -210,6 +215,16 @@ def _read_entry(index: int, resource: JsonObject, path: str, problems: Problems)
 
 
 def _read_for_each(resource: JsonObject, path: str, problems: Problems) -> Iterator[Text]:
+    dimensions = resource.get("forEach")
+    if isinstance(dimensions, dict):
+        problems.definition(
+            "must be a list, got an object",
+            f"{path}.forEach",
+            hint="each iterator is an entry of its own: begin it with a dash",
+        )
+        for name in dimensions:
+            yield Text(text="", path=f"{path}.forEach.{name}", name=name, reported=True)
+        return
     for i, dimension in enumerate(_list(resource, "forEach", path, problems)):
         place = f"{path}.forEach[{i}]"
         if not isinstance(dimension, dict) or len(dimension) != 1:
@@ -228,6 +243,7 @@ def _read_for_each(resource: JsonObject, path: str, problems: Problems) -> Itera
                 f"{place}.{name}",
                 hint="a fixed list is written ${['a', 'b']}",
             )
+            yield Text(text="", path=f"{place}.{name}", name=name, reported=True)
 
 
 def _read_external(external: JsonValue, path: str, problems: Problems) -> JsonObject | None:
@@ -344,12 +360,14 @@ def _text(holder: JsonObject, key: str, path: str, problems: Problems) -> str:
     return value
 
 
-def _list(holder: JsonObject, key: str, path: str, problems: Problems) -> list[JsonValue]:
+def _list(
+    holder: JsonObject, key: str, path: str, problems: Problems, *, hint: str = ""
+) -> list[JsonValue]:
     value = holder.get(key)
     if value is None:
         return []
     if not isinstance(value, list):
-        problems.definition(f"must be a list, got {_a(value)}", f"{path}.{key}")
+        problems.definition(f"must be a list, got {_a(value)}", f"{path}.{key}", hint=hint)
         return []
     return value
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from kro.cel import DYN, CelType, Environment, Expression, Kind, accepts, is_bool_result, list_of
-from kro.errors import DefinitionError, Excerpt, ExpressionError
+from kro.errors import AuthorError, DefinitionError, Excerpt, ExpressionError
 from kro.graph import fieldpath
 from kro.graph.definition import CRD_KIND, Definition, Entry
 from kro.graph.expressions import (
@@ -83,7 +83,7 @@ def read_draft(
     for item in _walk_entry(entry, kind):
         path = fieldpath.below(entry.template_path, item.path)
         if isinstance(item, Misfit):
-            problems.add(item.error.at(path))
+            problems.add(_placed(item.error, path, entry))
             lost.add(item.path)
             continue
         found = inspector.inspect_free(
@@ -106,10 +106,21 @@ def read_draft(
         ready_when=tuple(_read_ready_when(entry, inspector)),
     )
     namespaced = kind is None or kind.mapped.namespaced
-    if draft.iterators and not lost.intersection((*_IDENTITY, ("metadata",))):
+    if (
+        draft.iterators
+        and not entry.external
+        and not lost.intersection((*_IDENTITY, ("metadata",)))
+    ):
         _check_identity(draft, namespaced, problems)
     _check_omit_in_identity(draft, namespaced and definition.cluster_scoped, problems)
     return draft
+
+
+def _placed(error: AuthorError, path: str, entry: Entry) -> AuthorError:
+    if not entry.external:
+        return error.at(path)
+    problem = f"failed to parse external ref resource {entry.id}: {error.problem}"
+    return type(error)(problem, path=path, excerpt=error.excerpt, hint=error.hint)
 
 
 def _walk_entry(entry: Entry, kind: ResolvedKind | None) -> Iterator[Found | Misfit]:
@@ -120,8 +131,8 @@ def _walk_entry(entry: Entry, kind: ResolvedKind | None) -> Iterator[Found | Mis
     template: JsonObject = entry.template
     if not isinstance(template.get("metadata"), dict):
         template = {key: value for key, value in template.items() if key != "metadata"}
-    schemaless = kind is None or is_crd or entry.external
-    for item in walk(template, None if schemaless else kind.schema):
+    schema = None if kind is None or is_crd or entry.external else kind.schema
+    for item in walk(template, schema):
         if item.path[0] in ("apiVersion", "kind"):
             continue  # read as they are, and reported where they are read
         outside = isinstance(item, Found) and item.path[0] != "metadata"
@@ -141,18 +152,23 @@ def _read_for_each(
     entry: Entry, iterators: tuple[str, ...], inspector: Inspector, problems: Problems
 ) -> Iterator[tuple[str, Inspected | None]]:
     for text in entry.for_each:
+        if text.reported:
+            yield text.name, None
+            continue
         template = inspector.standalone(
             text,
             "failed to parse forEach dimensions: invalid forEach expression for dimension "
             f'"{text.name}": ',
         )
-        found = template and inspector.inspect_free(
-            template,
-            text.path,
-            owner=entry.id,
-            where=f'failed to extract dependencies from forEach iterator "{text.name}": ',
-            iterators=iterators,
-        )
+        found = None
+        if template is not None:
+            found = inspector.inspect_free(
+                template,
+                text.path,
+                owner=entry.id,
+                where=f'failed to extract dependencies from forEach iterator "{text.name}": ',
+                iterators=iterators,
+            )
         where = f'node "{entry.id}": forEach iterator "{text.name}"'
         if found:
             used = [name for name in found.names if name in iterators]
@@ -296,12 +312,10 @@ class Compiler:
         for name, found in draft.for_each:
             types[name] = DYN
             where = f'node "{draft.entry.id}": forEach iterator "{name}"'
-            expression = found and compile_expression(
-                self._environment,
-                found,
-                f"{where}: failed to type-check expression: ",
-                self._problems,
-            )
+            expression = None
+            if found is not None:
+                prefix = f"{where}: failed to type-check expression: "
+                expression = compile_expression(self._environment, found, prefix, self._problems)
             if found is None or expression is None:
                 untyped.add(name)
             elif expression.type.kind is Kind.LIST:

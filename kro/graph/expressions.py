@@ -15,12 +15,14 @@ from kro.cel import Ast, Environment, Expression, References, Template, parse_te
 from kro.errors import AuthorErrors, Excerpt, ExpressionError
 from kro.graph.definition import Text
 from kro.graph.node import INSTANCE_ID
-from kro.graph.problems import Problems, did_you_mean
+from kro.graph.problems import Problems, did_you_mean, each
 
 OMIT_MISPLACED = "omit() can only be used in resource template expressions"
 OMIT_GATED = "omit() requires the CELOmitFunction feature gate to be enabled"
 
 _SPECIAL = ("each", "runtime")
+_SHOWN = 8
+"""How many known names a hint lists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,10 +150,9 @@ class Inspector:
         try:
             ast = self._environment.parse(template)
         except AuthorErrors as errors:
-            for error in errors.exceptions:
-                if isinstance(error, ExpressionError):
-                    problem = f"{where}parse error: {error.problem}"
-                    self._add(problem, path, error.excerpt, error.hint)
+            for error in each(errors):
+                problem = f"{where}parse error: {error.problem}"
+                self._add(problem, path, error.excerpt, error.hint or _quote_hint(template))
             return None
         return Inspected(template, path, ast, self._environment.references(ast, known))
 
@@ -166,7 +167,8 @@ class Inspector:
         if name in ("self", "instance", "spec", "metadata", "this"):
             tail = "" if name in ("self", "instance", "this") else f".{name}"
             return f"the instance is schema: write schema{tail}"
-        return did_you_mean(name, (c for c in candidates if c not in _SPECIAL))
+        usable = [candidate for candidate in candidates if candidate not in _SPECIAL]
+        return did_you_mean(name, usable) or _known(usable)
 
     def _report(self, found: Inspected, wrong: list[tuple[str, str, str]]) -> Inspected | None:
         for problem, name, hint in wrong:
@@ -177,6 +179,19 @@ class Inspector:
         self._problems.add(ExpressionError(problem, path=path, excerpt=excerpt, hint=hint))
 
 
+def _known(names: Iterable[str]) -> str:
+    listed = sorted(names, key=lambda name: (name != INSTANCE_ID, name))
+    more = ", …" if len(listed) > _SHOWN else ""
+    return f"known here: {', '.join(listed[:_SHOWN])}{more}"
+
+
+def _quote_hint(template: Template) -> str:
+    """Return what to do about a brace in single quotes, which ends an expression too early."""
+    if any(match.source.count("'") % 2 for match in template.matches):
+        return 'only double quotes protect braces: write "}"'
+    return ""
+
+
 def compile_expression(
     environment: Environment, found: Inspected, where: str, problems: Problems
 ) -> Expression | None:
@@ -184,7 +199,7 @@ def compile_expression(
     try:
         return environment.compile(found.ast)
     except AuthorErrors as errors:
-        for error in errors.exceptions:
+        for error in each(errors):
             problems.add(
                 ExpressionError(
                     f"{where}{error.problem}",

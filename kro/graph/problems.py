@@ -8,7 +8,14 @@ from collections.abc import Iterable
 from kro.errors import AuthorError, AuthorErrors, DefinitionError
 from kro.schema import nearest
 
-_RESOURCE = re.compile(r"spec\.resources\[(\d+)\]")
+_ORDER = (
+    *("schema", "resources"),
+    *("kind", "apiVersion", "group", "scope", "types", "spec", "status"),
+    *("id", "template", "externalRef", "forEach", "includeWhen", "readyWhen"),
+)
+"""Fields in the order in which a definition is read; all others come behind, by name."""
+_RANK = {name: i for i, name in enumerate(_ORDER)}
+_SEGMENT = re.compile(r'\[(\d+)\]|\["([^"]*)"\]|([^.\[]+)')
 
 
 class Problems:
@@ -34,9 +41,9 @@ class Problems:
         return bool(self._found)
 
     def raise_all(self, name: str) -> None:
-        """Raise what was found: first the schema's errors, then each resource's in source order."""
+        """Raise what was found: in the order in which a definition is read."""
         if self._found:
-            errors = sorted(self._found.values(), key=_place)
+            errors = sorted(self._found.values(), key=lambda error: _place(error.path))
             count = len(errors)
             raise AuthorErrors(
                 f"resource graph definition {name!r} has {count} error{'s' if count > 1 else ''}",
@@ -44,9 +51,21 @@ class Problems:
             )
 
 
-def _place(error: AuthorError) -> int:
-    match = _RESOURCE.match(error.path)
-    return int(match[1]) if match else -1
+def _place(path: str) -> list[tuple[int, str]]:
+    """Return the key that sorts paths as a definition is read."""
+    key: list[tuple[int, str]] = []
+    for depth, (position, quoted, name) in enumerate(_SEGMENT.findall(path)):
+        if position:
+            key.append((int(position), ""))
+        else:
+            rank = _RANK.get(name, len(_RANK)) if depth < 4 else 0
+            key.append((rank, name or quoted))
+    return key
+
+
+def each(errors: AuthorErrors) -> list[AuthorError]:
+    """Return the errors of a group, which holds no further groups."""
+    return [error for error in errors.exceptions if isinstance(error, AuthorError)]
 
 
 def did_you_mean(word: str, candidates: Iterable[str]) -> str:

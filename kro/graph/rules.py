@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from kro.cel import DYN, Environment, Kind, Template, schema_type
 from kro.errors import AuthorError, AuthorErrors, ExpressionError
-from kro.graph.problems import Problems
+from kro.graph.problems import Problems, each
 from kro.schema import Validation
 
 _NAMES = ("self", "oldSelf")
@@ -31,7 +31,7 @@ def _errors_of(rule: Validation, environment: Environment) -> list[AuthorError]:
     try:
         ast = environment.parse(template)
     except AuthorErrors as errors:
-        return [_error(f"parse error: {e.problem}", path, e) for e in errors.exceptions]
+        return [_error(f"parse error: {e.problem}", path, e) for e in each(errors)]
     references = environment.references(ast, _NAMES)
     if references.unknown or references.unknown_functions:
         return []  # perhaps something that only the API server knows
@@ -39,7 +39,7 @@ def _errors_of(rule: Validation, environment: Environment) -> list[AuthorError]:
     try:
         result = environment.extend(dict.fromkeys(_NAMES, self_type)).compile(ast).type
     except AuthorErrors as errors:
-        found = [e for e in errors.exceptions if e.problem.startswith("undefined field")]
+        found = [e for e in each(errors) if e.problem.startswith("undefined field")]
         return [_error(e.problem, path, e) for e in found]
     if result.kind in (Kind.BOOL, Kind.DYN):
         return []

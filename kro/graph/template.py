@@ -62,7 +62,12 @@ def _text(text: str, path: FieldPath) -> Iterator[Found | Misfit]:
     try:
         template = parse_template(text)
     except ExpressionError as error:
-        yield Misfit(path, error)
+        yield Misfit(
+            path,
+            ExpressionError(
+                error.problem, excerpt=error.excerpt, hint=error.hint or "leave the inner ${} out"
+            ),
+        )
     else:
         if template is not None:
             yield Found(path, template)
@@ -147,19 +152,19 @@ def expected_type(schema: JsonObject, id_: str, path: FieldPath) -> CelType | No
 
     An empty name stands for its parent, as in kro (Go).
     """
-    node: JsonObject | None = schema
     name = f"__type_{id_}"
     for segment in path:
+        child: JsonValue = schema
         if isinstance(segment, int):
-            items = node.get("items")
-            node = items if isinstance(items, dict) else None
+            child = schema.get("items")
             name += ".@idx"
         elif segment:
-            node = child_schema(node, segment)
+            child = child_schema(schema, segment)
             name += f".{segment}"
-        if node is None:
+        if not isinstance(child, dict):
             return None
-    return schema_type(node, name)
+        schema = child
+    return schema_type(schema, name)
 
 
 def _expected(schema: JsonObject) -> tuple[str, ...] | None:
@@ -213,6 +218,8 @@ def _wrong_type(path: FieldPath, expected: tuple[str, ...], got: str) -> Misfit:
     hint = ""
     if "string" in expected and got in ("integer", "boolean", "float64"):
         hint = "put it into quotes"
+    elif expected == ("array",) and got == "object":
+        hint = "begin each item with a dash"
     return _misfit(
         path,
         f"expected {' or '.join(expected)} type for path {fieldpath.join(path)}, got {got}",

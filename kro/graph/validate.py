@@ -26,6 +26,8 @@ _RESERVED = """
 RESERVED_WORDS = frozenset(_RESERVED.split())
 """Words that are neither ids nor iterators."""
 
+KIND_PATH = "spec.schema.kind"
+
 _KIND = re.compile(r"[A-Z][a-zA-Z0-9]*")
 _ID = re.compile(r"[a-z][a-zA-Z0-9]*")
 _OWNED_PREFIXES = ("kro.run/", "internal.kro.run/")
@@ -43,13 +45,8 @@ class ResolvedKind:
 
 def check_names(definition: Definition, limits: Limits, problems: Problems) -> None:
     """Report kinds, ids and iterators that are misspelt, reserved or taken."""
-    kind = definition.schema["kind"]
-    if not _KIND.fullmatch(str(kind)):
-        problems.definition(
-            f"naming convention violation: kind '{kind}' is not a valid KRO kind name: "
-            "must be UpperCamelCase",
-            "spec.schema.kind",
-        )
+    if definition.has_schema:
+        _check_kind(str(definition.schema["kind"]), problems)
     seen: set[str] = set()
     for entry in definition.entries:
         path = f"{entry.path}.id"
@@ -71,6 +68,17 @@ def check_names(definition: Definition, limits: Limits, problems: Problems) -> N
         seen.add(entry.id)
     for entry in definition.entries:
         _check_iterators(entry, seen, limits, problems)
+
+
+def _check_kind(kind: str, problems: Problems) -> None:
+    if not _KIND.fullmatch(kind):
+        camel = "".join(p[0].upper() + p[1:] for p in re.split(r"[^a-zA-Z0-9]+", kind) if p)
+        problems.definition(
+            f"naming convention violation: kind '{kind}' is not a valid KRO kind name: "
+            "must be UpperCamelCase",
+            KIND_PATH,
+            hint=f'write "{camel}"' if _KIND.fullmatch(camel) else "",
+        )
 
 
 def _check_iterators(entry: Entry, ids: set[str], limits: Limits, problems: Problems) -> None:

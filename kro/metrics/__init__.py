@@ -238,6 +238,9 @@ class Metrics:
         self.relists = self._counter(
             "kro_runtime_relists_total", "Loads of an informer.", "gvr", "reason"
         )
+        self.loops_crashed = self._counter(
+            "kro_runtime_loop_crashes_total", "Loops of a kind that were restarted: bugs.", "gvr"
+        )
         self.handlers_failed = self._counter(
             "kro_runtime_handler_failures_total", "Event handlers that raised: bugs.", "gvr"
         )

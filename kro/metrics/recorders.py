@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
+
+from prometheus_client import Gauge
 
 from kro.metrics import Metrics
 from kro.refs import GVK, GVR, JsonObject, NamespacedName
@@ -258,3 +261,89 @@ class DefinitionRecorder:
         """Count a deletion."""
         self._metrics.definition_deletions.labels(definition).inc()
         self._metrics.definition_deletion_duration.labels(definition).observe(duration_s)
+
+
+class RegistryRecorder:
+    """The micro-controllers of all generated kinds."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def registered(self, gvr: GVR, count: int) -> None:
+        """Count a kind that is served from now on."""
+        self._metrics.kinds.set(count)
+        self._metrics.handlers.labels("parent").set(count)
+        self._metrics.handlers_attached.labels("parent").inc()
+
+    def deregistered(self, gvr: GVR, count: int) -> None:
+        """Count a kind that is served no longer."""
+        self._metrics.kinds.set(count)
+        self._metrics.handlers.labels("parent").set(count)
+        self._metrics.handlers_detached.labels("parent").inc()
+
+    def event(self, gvr: GVR, kind: str) -> None:
+        """Count an event that led to a pass."""
+        self._metrics.instance_events.labels(resource_label(gvr), kind).inc()
+
+    def crashed(self, gvr: GVR) -> None:
+        """Count a restart of a kind's loop."""
+        self._metrics.loops_crashed.labels(resource_label(gvr)).inc()
+
+    def controller(self, gvr: GVR) -> KindRecorder:
+        """Return what the kind's controller reports to."""
+        return KindRecorder(self._metrics, gvr)
+
+    def queue(self, gvr: GVR) -> KindQueueRecorder:
+        """Return what the kind's queue reports to."""
+        return KindQueueRecorder(self._metrics)
+
+
+class KindQueueRecorder(QueueRecorder):
+    """One of the queues of generated kinds; together they are one queue to the reader."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        super().__init__(metrics, "dynamic-controller-queue")
+        self._length = metrics.queue_length
+        self._waiting = 0
+
+    def depth(self, waiting: int) -> None:
+        """Show how many keys wait in all kinds' queues."""
+        self._length.inc(waiting - self._waiting)
+        self._depth.inc(waiting - self._waiting)
+        self._waiting = waiting
+
+
+class CoordinatorRecorder:
+    """Declared watches and routed events."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def listeners(self, kind: GVR, count: int) -> None:
+        """Show how many instances of a kind have watches; none: the series goes."""
+        label = resource_label(kind)
+        if count:
+            self._metrics.watching_instances.labels(label).set(count)
+        else:
+            _drop(self._metrics.watching_instances, label)
+
+    def entries(self, gvr: GVR, scalars: int, collections: int) -> None:
+        """Show how many declarations concern a resource; none: the series goes."""
+        label = resource_label(gvr)
+        for kind, count in (("scalar", scalars), ("collection", collections)):
+            if count:
+                self._metrics.watch_requests.labels(label, kind).set(count)
+            else:
+                _drop(self._metrics.watch_requests, label, kind)
+
+    def routed(self, gvr: GVR, *, matched: bool) -> None:
+        """Count an event."""
+        label = resource_label(gvr)
+        self._metrics.routed.labels(label).inc()
+        if matched:
+            self._metrics.routed_matches.labels(label).inc()
+
+
+def _drop(gauge: Gauge, *labels: str) -> None:
+    with suppress(KeyError):
+        gauge.remove(*labels)

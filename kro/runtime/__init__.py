@@ -1,0 +1,148 @@
+"""A controller runtime: everything between the API server and a reconcile function.
+
+It knows nothing of what is reconciled. A controller of one's own is an informer, a handler and a
+reconcile function:
+
+    informers = Informers(client=client, clock=clock)
+    widgets = informers.watch(WIDGETS)
+    controller = Controller("widgets", reconcile, clock=clock)
+    widgets.add_handler(enqueue_object(controller))
+    async with asyncio.TaskGroup() as group:
+        group.create_task(informers.run())
+        group.create_task(controller.run())
+"""
+
+from kro.runtime.backoff import BackoffSettings, Bucket
+from kro.runtime.clock import Clock, LoopClock, rfc3339, rfc3339_micro, sleep, timeout
+from kro.runtime.conditions import find_condition, with_condition
+from kro.runtime.controller import (
+    CheckAgain,
+    Controller,
+    ControllerMetrics,
+    NullControllerMetrics,
+    Outcome,
+    Reconcile,
+    Settled,
+)
+from kro.runtime.coordinator import (
+    Coordinator,
+    CoordinatorMetrics,
+    Cycle,
+    Degraded,
+    NullCoordinatorMetrics,
+    Route,
+)
+from kro.runtime.discovery import Discovery
+from kro.runtime.informer import (
+    Event,
+    Handler,
+    Informed,
+    InformerMetrics,
+    Informers,
+    InformerState,
+    InformerStatus,
+    NullInformerMetrics,
+    Registration,
+)
+from kro.runtime.keys import ObjectKey
+from kro.runtime.loop_health import LoopHealth, freeze_collector
+from kro.runtime.manager import Manager, Part, Stage
+from kro.runtime.predicates import (
+    Wants,
+    any_change,
+    enqueue_mapped,
+    enqueue_object,
+    spec_changed,
+)
+from kro.runtime.recorder import EventRecorder, Recorder
+from kro.runtime.registry import (
+    MicroController,
+    NullRegistryMetrics,
+    Registry,
+    RegistryMetrics,
+    RegistrySettings,
+)
+from kro.runtime.scope import Scope
+from kro.runtime.selector import LabelSelector, SelectorError
+from kro.runtime.slots import Slots
+from kro.runtime.store import IndexFn, Lister, NotSyncedError, by_label
+from kro.runtime.stored import Stored, Transform, keep_managed_fields, on_object, strip
+from kro.runtime.workqueue import (
+    NullQueueMetrics,
+    Priority,
+    QueueClosed,
+    QueueMetrics,
+    WorkQueue,
+)
+
+__all__ = [
+    "BackoffSettings",
+    "Bucket",
+    "CheckAgain",
+    "Clock",
+    "Controller",
+    "ControllerMetrics",
+    "Coordinator",
+    "CoordinatorMetrics",
+    "Cycle",
+    "Degraded",
+    "Discovery",
+    "Event",
+    "EventRecorder",
+    "Handler",
+    "IndexFn",
+    "Informed",
+    "InformerMetrics",
+    "InformerState",
+    "InformerStatus",
+    "Informers",
+    "LabelSelector",
+    "Lister",
+    "LoopClock",
+    "LoopHealth",
+    "Manager",
+    "MicroController",
+    "NotSyncedError",
+    "NullControllerMetrics",
+    "NullCoordinatorMetrics",
+    "NullInformerMetrics",
+    "NullQueueMetrics",
+    "NullRegistryMetrics",
+    "ObjectKey",
+    "Outcome",
+    "Part",
+    "Priority",
+    "QueueClosed",
+    "QueueMetrics",
+    "Reconcile",
+    "Recorder",
+    "Registration",
+    "Registry",
+    "RegistryMetrics",
+    "RegistrySettings",
+    "Route",
+    "Scope",
+    "SelectorError",
+    "Settled",
+    "Slots",
+    "Stage",
+    "Stored",
+    "Transform",
+    "Wants",
+    "WorkQueue",
+    "any_change",
+    "by_label",
+    "enqueue_mapped",
+    "enqueue_object",
+    "find_condition",
+    "freeze_collector",
+    "keep_managed_fields",
+    "on_object",
+    "rfc3339",
+    "rfc3339_micro",
+    "sleep",
+    "spec_changed",
+    "strip",
+    "timeout",
+    "with_condition",
+]

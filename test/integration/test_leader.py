@@ -227,13 +227,14 @@ async def test_the_gate_of_a_standby_refuses_writes_before_they_are_sent(
     leading = Client(Transport(config, user_agent="kro/test"), gate=first.gate)
     waiting = Client(Transport(config, user_agent="kro/test"), gate=second.gate)
     try:
-        async with running(first), running(second):
+        async with running(first):
             await asyncio.wait_for(first.led(), 5)
-            with pytest.raises(NotLeadingError):
-                await waiting.apply(CONFIG_MAPS, name, body, field_manager="test")
-            await leading.apply(CONFIG_MAPS, name, body, field_manager="test")
-            assert await waiting.get(CONFIG_MAPS, name)
-            await leading.delete(CONFIG_MAPS, name)
+            async with running(second):
+                with pytest.raises(NotLeadingError):
+                    await waiting.apply(CONFIG_MAPS, name, body, field_manager="test")
+                await leading.apply(CONFIG_MAPS, name, body, field_manager="test")
+                assert await waiting.get(CONFIG_MAPS, name)
+                await leading.delete(CONFIG_MAPS, name)
     finally:
         await leading.aclose()
         await waiting.aclose()

@@ -9,6 +9,7 @@ import pytest
 
 from kro.errors import AuthorError, AuthorErrors
 from kro.graph import Gates, Graph, Limits, build
+from kro.graph.problems import each
 from kro.refs import GVK, GVR, JsonObject, Mapped
 from kro.schema import OBJECT_META, KnownSchemas
 
@@ -143,7 +144,7 @@ def errors_of(
     """Return the errors of a definition that is not."""
     with pytest.raises(AuthorErrors) as caught:
         compiled(spec, limits=limits, omit=omit)
-    return caught.value.exceptions
+    return tuple(each(caught.value))
 
 
 def problems_of(spec: Any, *, omit: bool = False) -> Iterable[str]:

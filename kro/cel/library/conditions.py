@@ -143,7 +143,7 @@ _EMPTY_TYPE: Final = "runtime.newCondition: type must not be empty"
 
 
 def _wrong_status(status: str) -> str:
-    return f'runtime.newCondition: status must be "True", "False" or "Unknown", got "{status[:64]}"'
+    return f'runtime.newCondition: status must be one of True, False, Unknown (got "{status[:64]}")'
 
 
 def _check_new_condition(call: Call, _type_at: object, report: LiteralProblem) -> None:

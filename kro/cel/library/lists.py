@@ -10,6 +10,7 @@ Source: cel-go `ext/lists`; `apiserver/pkg/cel/library/lists.go` of Kubernetes 1
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 from typing import Any, Final
 
 from kro.cel import types
@@ -49,6 +50,8 @@ from kro.cel.values import (
 
 _T: Final = types.param("T")
 _LIST: Final = list_of(_T)
+_HASHED: Final = frozenset({str, int})
+"""Classes whose values Python tells apart as CEL does, also when they are mixed."""
 
 
 def _slice(values: Sequence[Value], start: int, end: int) -> list[Value]:
@@ -95,6 +98,8 @@ def _distinct(values: Sequence[Value]) -> list[Value]:
     compared one by one, and the budget pays for each comparison.
     """
     charge(len(values))
+    if set(map(type, values)) <= _HASHED:
+        return list(dict.fromkeys(values))
     seen: set[Any] = set()
     others: list[Value] = []
     out: list[Value] = []
@@ -132,7 +137,7 @@ def _sum_numbers(values: Sequence[Value]) -> Value:
     if not elements:
         return 0
     kind = type(elements[0])
-    if any(type(element) is not kind for element in elements):
+    if len(set(map(type, elements))) > 1:
         raise NoSuchOverload
     if kind is float:
         total = 0.0
@@ -149,10 +154,11 @@ def _sum_numbers(values: Sequence[Value]) -> Value:
 
 
 def _checked_sum(numbers: list[int], checked: Callable[[int], int]) -> int:
-    total = 0
-    for number in numbers:
-        total = checked(total + number)
-    return checked(total)
+    """Return the sum; like each partial sum on the way to it, it must be in range."""
+    partial = list(accumulate(numbers))
+    checked(min(partial))
+    checked(max(partial))
+    return checked(partial[-1])
 
 
 def _sum_of(zero: Value) -> Callable[[Sequence[Value]], Value]:

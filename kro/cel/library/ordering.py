@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from operator import attrgetter
+from operator import attrgetter, gt
 from typing import Any, Final
 
 from kro.cel.budget import charge
@@ -46,7 +46,7 @@ def sort_keys(values: Sequence[Value]) -> list[Any]:
         return []
     keys = list(values)
     kind = type(keys[0])
-    if any(type(value) is not kind for value in keys):
+    if len(set(map(type, keys))) > 1:
         raise Failure("list elements must have the same type")
     if kind in _PLAIN:
         return keys
@@ -78,11 +78,14 @@ def _sorted_by(values: Sequence[Value], keys: list[Any]) -> list[Value]:
 
 def _extreme(name: str, sign: int, values: Sequence[Value]) -> Value:
     charge(len(values))
-    if not len(values):
+    elements = list(values)
+    if not elements:
         raise Failure(f"{name} called on empty list")
-    elements = iter(values)
-    best = next(elements)
-    if type(best) not in _PLAIN and type(best) not in _TIMES:
+    kinds = set(map(type, elements))
+    if len(kinds) == 1 and kinds <= _PLAIN:
+        return max(elements) if sign > 0 else min(elements)
+    best = elements[0]
+    if type(best) not in _PLAIN | _TIMES:
         raise NoSuchOverload
     for element in elements:
         if sign * compare(element, best) > 0:
@@ -104,6 +107,9 @@ def is_sorted(values: Sequence[Value]) -> bool:
     """`list.isSorted()`: whether no element is greater than its successor."""
     charge(len(values))
     elements = list(values)
+    kinds = set(map(type, elements))
+    if len(kinds) == 1 and kinds <= _PLAIN:
+        return not any(map(gt, elements, elements[1:]))
     if len(elements) == 1 and type(elements[0]) not in _PLAIN | _TIMES:
         raise NoSuchOverload
     return all(compare(one, other) <= 0 for one, other in pairwise(elements))

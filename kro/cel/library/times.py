@@ -29,7 +29,7 @@ _WORDS: Final = (
     (("m", "min"), MINUTE),
     (("h", "hr", "hour"), HOUR),
     (("d", "day"), 24 * HOUR),
-    (("w", "week", "wk"), 7 * 24 * HOUR),
+    (("w", "wk", "week"), 7 * 24 * HOUR),
 )
 _LONGEST: Final = 1_000
 

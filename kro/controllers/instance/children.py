@@ -24,15 +24,15 @@ from kro.refs import GVR, GroupKind, JsonObject, Mapped, NamespacedName
 from kro.runtime import (
     Informed,
     InformerState,
-    KindNotServedError,
     ObjectKey,
-    Registration,
+    Route,
     Scope,
     Stored,
     by_label,
     keep_managed_fields,
 )
 from kro.runtime.client import NotFoundError
+from kro.runtime.discovery import KindNotServedError
 
 MEMBERS: Final = Scope(
     selector=names.APPLYSET_PART_OF, transform=keep_managed_fields(names.MANAGER_APPLYSET)
@@ -80,7 +80,7 @@ class Children:
     def __init__(self, kind: Kind) -> None:
         self._kind = kind
         self._informed: dict[GVR, Informed] = {}
-        self._routes: dict[GVR, Registration] = {}
+        self._routes: dict[GVR, Route] = {}
         self._by_group_kind: dict[GroupKind, Mapped] = {}
 
     def follow(self, graph: Graph) -> None:

@@ -93,7 +93,7 @@ class BuiltInConditions:
         self, name: str, status: str, reason: str, message: str, transition: object
     ) -> JsonObject:
         entry: JsonObject = {
-            "type": name,
+            "type": str(name),
             "status": str(status),
             "reason": reason,
             "message": message,
@@ -116,7 +116,8 @@ class BuiltInConditions:
         new = self._entry(name, status, reason, message, transition)
         if new == old:
             return False
-        self._entries[self._entries.index(old)] = new
+        self._entries.remove(old)
+        self._entries.append(new)
         if self._deleting and self._generation:
             for entry in self._entries:
                 entry["observedGeneration"] = self._generation

@@ -11,7 +11,7 @@ from kro.controllers.instance.children import is_whole
 from kro.controllers.instance.kind import Kind
 from kro.errors import ClusterError
 from kro.graph.evaluation import Fetch, Found, Select, Unreadable, gvk_text
-from kro.runtime import Cycle
+from kro.runtime import Cycle, LabelSelector
 from kro.runtime.client import NotFoundError, NotServedError
 
 
@@ -51,7 +51,9 @@ class Externals:
         informed = self.cycle.watch_selector(node.id, gvr, step.selector, namespace=step.namespace)
         try:
             if await is_whole(informed):
-                found = informed.list()
+                # The informer may hold more than the selection when many slices are watched.
+                selector = LabelSelector.parse(step.selector)
+                found = informed.list(namespace=step.namespace, selector=selector)
             else:
                 page = await self.kind.client.list_all(
                     gvr, namespace=step.namespace, label_selector=step.selector

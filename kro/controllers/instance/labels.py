@@ -44,7 +44,7 @@ def decorator(
         }
         return {**manifest, "metadata": {**own, "labels": labels, "annotations": annotations}}
 
-    return cast("Decorate", decorate)
+    return decorate
 
 
 def _mapping(value: object) -> JsonObject:

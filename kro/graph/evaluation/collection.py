@@ -18,7 +18,7 @@ from kro.graph.evaluation.resolve import (
     render,
     shared_fields,
 )
-from kro.graph.evaluation.texts import name_of, quoted
+from kro.graph.evaluation.texts import name_of, quoted, shown
 from kro.graph.node import Node
 from kro.refs import JsonObject, JsonValue
 
@@ -65,7 +65,7 @@ def _dimensions(
             got = "null" if value is None else type(value).__name__
             raise EvaluationError(
                 f"node {quoted(node.id)}: forEach {quoted(dimension.name)}: eval "
-                f"{quoted(dimension.expression.source)}: must return a list, got {got}"
+                f"{shown(dimension.expression)}: must return a list, got {got}"
             )
         lists.append(value)
     if all(lists):

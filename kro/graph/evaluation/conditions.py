@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from kro.cel import RUNTIME_VALUE, Condition, Pending
 from kro.errors import EvaluationError
 from kro.graph.evaluation.frame import schema_value
-from kro.graph.evaluation.texts import quoted
+from kro.graph.evaluation.texts import quoted, shown
 from kro.graph.node import INSTANCE_ID, Graph
 from kro.refs import JsonObject, JsonValue
 
@@ -57,7 +57,7 @@ def evaluate_conditions(
         try:
             result = expression.conditions(scope)
         except EvaluationError as error:
-            where = f"condition {quoted(expression.source)}: "
+            where = f"condition {shown(expression)}: "
             errors.append(EvaluationError(where + error.problem, excerpt=error.excerpt))
             continue
         if isinstance(result, Pending):

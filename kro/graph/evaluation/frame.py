@@ -342,10 +342,13 @@ class Frame:
         if slot.phase is not Phase.DONE or slot.observed is None:
             return
         node = slot.node
-        value, of = slot.observed[0] if slot.observed else None, node.schema_type
+        of = node.schema_type
         if node.kind.is_collection:
-            value, of = list(slot.observed), list_of(of) if of is not None else None
-        self._bindings[node.id] = value if of is None else wrap(value, of)
+            items = list(slot.observed)
+            self._bindings[node.id] = items if of is None else wrap(items, list_of(of))
+        else:
+            live = slot.observed[0]
+            self._bindings[node.id] = live if of is None else wrap(live, of)
 
     # sentences
 

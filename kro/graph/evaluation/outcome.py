@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 
-from kro.errors import KroError
+from kro.errors import EvaluationError, KroError
 from kro.refs import JsonObject
 
 
@@ -85,5 +85,5 @@ class Projection:
     """The author's status fields as far as they could be computed."""
 
     fields: JsonObject
-    errors: tuple[KroError, ...] = ()
+    errors: tuple[EvaluationError, ...] = ()
     """Fields that are left out because their expression cannot work with the data."""

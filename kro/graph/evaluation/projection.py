@@ -13,7 +13,7 @@ from kro.errors import EvaluationError
 from kro.graph import fieldpath
 from kro.graph.evaluation.outcome import Projection
 from kro.graph.evaluation.resolve import wire_number
-from kro.graph.evaluation.texts import quoted
+from kro.graph.evaluation.texts import shown
 from kro.graph.node import Graph
 from kro.refs import JsonObject, JsonValue
 
@@ -36,7 +36,7 @@ def project(graph: Graph, bindings: Mapping[str, object]) -> Projection:
         try:
             value = field.expression.evaluate(bindings)
         except EvaluationError as error:
-            where = f"{fieldpath.join(field.path)}: eval {quoted(field.expression.source)}: "
+            where = f"{fieldpath.join(field.path)}: eval {shown(field.expression)}: "
             errors.append(EvaluationError(where + error.problem, excerpt=error.excerpt))
             continue
         if not isinstance(value, Pending):

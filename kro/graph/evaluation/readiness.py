@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from kro.cel import Expression, Pending
 from kro.errors import EvaluationError
-from kro.graph.evaluation.texts import WAITING_SUFFIX, quoted
+from kro.graph.evaluation.texts import WAITING_SUFFIX, quoted, shown
 from kro.graph.node import Node, NodeKind
 from kro.refs import JsonObject
 
@@ -43,7 +43,7 @@ def check_single(node: Node, observed: Sequence[JsonObject]) -> NotReady | None:
         if isinstance(value, Pending):
             return NotReady(
                 f"node {quoted(node.id)}: failed to evaluate readyWhen expression: "
-                f"{quoted(expression.source)}{WAITING_SUFFIX}",
+                f"{shown(expression)}{WAITING_SUFFIX}",
                 live,
             )
         if value is None or value is False:
@@ -70,7 +70,7 @@ def check_items(node: Node, observed: Sequence[JsonObject]) -> NotReady | None:
         if isinstance(value, Pending):
             return NotReady(
                 f"node {quoted(node.id)}: failed to evaluate readyWhen expression: "
-                f"{quoted(expression.source)} (item {index}){WAITING_SUFFIX}",
+                f"{shown(expression)} (item {index}){WAITING_SUFFIX}",
                 item,
             )
         if value is False:
@@ -103,14 +103,14 @@ def _evaluate(expression: Expression, bindings: Mapping[str, object]) -> object:
         return expression.evaluate(bindings)
     except EvaluationError as error:
         raise EvaluationError(
-            f"failed to evaluate readyWhen expression {quoted(expression.source)}: {error.problem}",
+            f"failed to evaluate readyWhen expression {shown(expression)}: {error.problem}",
             excerpt=error.excerpt,
         ) from error
 
 
 def _unmet(expression: Expression) -> str:
-    return f"readyWhen condition evaluated to false: {quoted(expression.source)}{WAITING_SUFFIX}"
+    return f"readyWhen condition evaluated to false: {shown(expression)}{WAITING_SUFFIX}"
 
 
 def _not_bool(expression: Expression) -> EvaluationError:
-    return EvaluationError(f"readyWhen {quoted(expression.source)} did not return bool")
+    return EvaluationError(f"readyWhen {shown(expression)} did not return bool")

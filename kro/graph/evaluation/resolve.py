@@ -14,7 +14,7 @@ from typing import cast
 from kro.cel import OMIT, Expression, Pending
 from kro.errors import EvaluationError
 from kro.graph import fieldpath
-from kro.graph.evaluation.texts import PENDING_SUFFIX, quoted
+from kro.graph.evaluation.texts import PENDING_SUFFIX, quoted, shown
 from kro.graph.node import FieldKind, Node, TemplateField
 from kro.refs import JsonObject, JsonValue
 
@@ -37,9 +37,7 @@ def evaluate(
     Raises:
         EvaluationError: the expression cannot work with the data.
     """
-    where = (
-        f"node {quoted(node.id)}: failed to evaluate expression: eval {quoted(expression.source)}: "
-    )
+    where = f"node {quoted(node.id)}: failed to evaluate expression: eval {shown(expression)}: "
     try:
         value = expression.evaluate(bindings)
     except EvaluationError as error:
@@ -72,7 +70,7 @@ def is_included(
         EvaluationError: no boolean, data of the instance that is missing, or a broken expression.
     """
     for expression, waits in expressions:
-        where = f"includeWhen {quoted(expression.source)}: "
+        where = f"includeWhen {shown(expression)}: "
         try:
             value = expression.evaluate(bindings)
         except EvaluationError as error:

@@ -7,6 +7,7 @@ Source: spec instance-runtime.md §1, §3-5.
 
 from __future__ import annotations
 
+from kro.cel import Expression
 from kro.refs import GVK, GVR, JsonObject, NamespacedName
 
 PENDING_SUFFIX = " (data pending)"
@@ -16,6 +17,12 @@ WAITING_SUFFIX = " (waiting for readiness)"
 def quoted(text: str) -> str:
     """Return the text in double quotes, inner quotes and backslashes escaped."""
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def shown(expression: Expression) -> str:
+    """Return the expression in quotes: the CEL between the braces, or the whole template."""
+    template = expression.template
+    return quoted(template.matches[0].source if template.standalone else template.text)
 
 
 def gvr_text(gvr: GVR) -> str:

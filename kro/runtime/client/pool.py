@@ -9,9 +9,12 @@ Source: spec "Controller runtime" P-107, P-113, P-115.
 
 from __future__ import annotations
 
+import asyncio
 import random
 import socket
 import time
+import weakref
+from contextlib import suppress
 from types import TracebackType
 
 import aiohttp
@@ -24,9 +27,10 @@ _PROBE_IDLE_S = 15
 _PROBE_INTERVAL_S = 5
 _PROBE_COUNT = 3
 _UNACKNOWLEDGED_MS = 30_000
+_GOODBYES = 10
 
 
-def _open_socket(address: aiohttp.AddrInfoType) -> socket.socket:
+def open_socket(address: aiohttp.AddrInfoType) -> socket.socket:
     """Return a socket that notices a dead peer within 45 s, whether it is idle or sending.
 
     Source: spec "Controller runtime" P-025.
@@ -66,6 +70,7 @@ class Pool:
         self._age_s = age_s
         self._current: _Session | None = None
         self._sessions: set[_Session] = set()
+        self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
 
     def use(self) -> Lease:
         """Lend the session of the moment for the length of an `async with` block."""
@@ -98,6 +103,20 @@ class Pool:
         sessions, self._sessions = self._sessions, set()
         for session in sessions:
             await session.http.close()
+        # A closing TLS connection waits for the peer's goodbye, which a dead peer never says.
+        for _ in range(_GOODBYES):
+            open_sockets = [each for each in self._sockets if each.fileno() >= 0]
+            if not open_sockets:
+                return
+            for each in open_sockets:
+                with suppress(OSError):
+                    each.shutdown(socket.SHUT_RDWR)
+            await asyncio.sleep(0)
+
+    def _open_socket(self, address: aiohttp.AddrInfoType) -> socket.socket:
+        opened = open_socket(address)
+        self._sockets.add(opened)
+        return opened
 
     async def _close_unused(self) -> None:
         unused = [s for s in self._sessions if s is not self._current and not s.users]
@@ -111,7 +130,7 @@ class Pool:
             ssl=self._tls.context,
             keepalive_timeout=KEEP_ALIVE_S,
             ttl_dns_cache=10,
-            socket_factory=_open_socket,
+            socket_factory=self._open_socket,
         )
         http = aiohttp.ClientSession(
             connector=connector,

@@ -101,7 +101,9 @@ def run(case: Case) -> Skip | None:
         raise Mismatch(f"fails: {failure.problem}") from failure
     if expected_error:
         raise Mismatch(f"expected {test['eval_error']}, got {result!r}")
-    wanted = test["value"] if "value" in test else typed["result"] if typed else {"bool_value": True}
+    wanted = (
+        test["value"] if "value" in test else typed["result"] if typed else {"bool_value": True}
+    )
     expected = _value(wanted)
     if isinstance(expected, bytes) and "\\" not in test["expr"]:
         # Two cases expect the backslash of a C escape that their conversion to JSON left undone. No
@@ -194,9 +196,7 @@ def _type(described: dict[str, Any]) -> CelType:
 
 
 def _bindings(test: dict[str, Any]) -> dict[str, Value]:
-    return {
-        name: _value(binding["value"]) for name, binding in test.get("bindings", {}).items()
-    }
+    return {name: _value(binding["value"]) for name, binding in test.get("bindings", {}).items()}
 
 
 def _value(described: dict[str, Any]) -> Value:

@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 import yaml
 
-from kro.errors import AuthorErrors, ExpressionError
-from kro.graph import FieldKind, Limits, NodeKind, build, fieldpath
+from kro.errors import ExpressionError
+from kro.graph import FieldKind, Limits, NodeKind, fieldpath
 from kro.schema import SchemaNotFound
 from support.definitions import (
-    SCHEMAS,
     SPEC,
     compiled,
     config_map,
@@ -193,11 +192,9 @@ def test_cycle_is_told_where_its_first_reference_stands() -> None:
 
 def test_missing_spec_is_an_author_error() -> None:
     """Kro (Go) panics on it."""
-    for spec in (None, {}, [], "x", {"schema": None}, {"schema": []}, {"resources": []}):
-        with pytest.raises(AuthorErrors) as caught:
-            build("x", spec, SCHEMAS)  # type: ignore[arg-type]
-
-        assert all(error.path for error in caught.value.exceptions)
+    specs: list[Any] = [None, {}, [], "x", {"schema": None}, {"schema": []}, {"resources": []}]
+    for spec in specs:
+        assert all(error.path for error in errors_of(spec))
 
 
 def shuffled(value: Any, rng: random.Random) -> Any:
@@ -242,6 +239,16 @@ def test_build_does_not_change_what_it_was_given() -> None:
     compiled(spec)
 
     assert spec == before
+
+
+def test_graph_does_not_share_templates_with_the_caller() -> None:
+    """What happens to the definition later does not reach the graph."""
+    spec = definition(config_map("a", data={"x": "y"}))
+
+    graph = compiled(spec)
+    spec["resources"][0]["template"]["data"]["x"] = "z"
+
+    assert graph.nodes["a"].template["data"] == {"x": "y"}
 
 
 def deep(levels: int) -> Any:

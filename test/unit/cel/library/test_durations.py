@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -87,7 +89,5 @@ def test_fractions_of_seconds_are_exact(whole: int, fraction: str) -> None:
 @given(st.text(max_size=20))
 def test_arbitrary_text_is_read_or_refused(text: str) -> None:
     """No text leads to anything but a number or a ValueError."""
-    try:
+    with suppress(ValueError):
         parse_duration(text)
-    except ValueError as error:
-        assert str(error)

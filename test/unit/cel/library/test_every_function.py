@@ -115,7 +115,7 @@ def _values(type_: CelType) -> st.SearchStrategy[Any]:
 
 
 @pytest.mark.parametrize(("library", "function", "overload"), _CALLABLE)
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_arguments_of_the_right_kinds_lead_to_a_result_of_the_declared_kind_or_a_failure(
     library: Library, function: Function, overload: Overload, data: st.DataObject
@@ -126,8 +126,7 @@ def test_arguments_of_the_right_kinds_lead_to_a_result_of_the_declared_kind_or_a
 
     try:
         result = overload.call(*arguments)
-    except (Failure, BudgetExceeded) as failure:
-        assert failure.problem
+    except (Failure, BudgetExceeded):
         return
     finally:
         budget.restart()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from fractions import Fraction
 
 import pytest
@@ -141,7 +142,5 @@ def test_amounts_beyond_all_sense_are_refused(text: str) -> None:
 @given(st.text("0123456789.+-eEinumkKMGTP", max_size=12))
 def test_arbitrary_text_is_read_or_refused(text: str) -> None:
     """No text leads to anything but a quantity or a ValueError."""
-    try:
+    with suppress(ValueError):
         parse_quantity(text)
-    except ValueError as error:
-        assert str(error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from itertools import pairwise
 
 import pytest
@@ -77,7 +78,5 @@ def test_numbers_are_kept(major: int, minor: int, patch: int) -> None:
 @given(st.text("0123456789.-+abc", max_size=20))
 def test_arbitrary_text_is_read_or_refused(text: str) -> None:
     """No text leads to anything but a version or a ValueError."""
-    try:
+    with suppress(ValueError):
         parse_semver(text)
-    except ValueError as error:
-        assert str(error)

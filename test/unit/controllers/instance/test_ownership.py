@@ -126,9 +126,9 @@ def test_ownership_by_update_or_of_a_subresource_does_not_count() -> None:
 
 def test_sets_are_compared_by_value() -> None:
     """A set owns its members one by one; members of others are allowed."""
-    fields = {"f:spec": {"f:tags": {'v:"a"': {}, 'v:"b"': {}}}, "f:metadata": {}}
-    desired = {"apiVersion": "v1", "metadata": {}, "spec": {"tags": ["b", "a"]}}
-    live = {"apiVersion": "v1", "metadata": {}, "spec": {"tags": ["z", "a", "b"]}}
+    fields: dict[str, Any] = {"f:spec": {"f:tags": {'v:"a"': {}, 'v:"b"': {}}}, "f:metadata": {}}
+    desired: dict[str, Any] = {"apiVersion": "v1", "metadata": {}, "spec": {"tags": ["b", "a"]}}
+    live: dict[str, Any] = {"apiVersion": "v1", "metadata": {}, "spec": {"tags": ["z", "a", "b"]}}
     assert holds(desired, live, fields)
     assert not holds(desired, {**live, "spec": {"tags": ["a"]}}, fields)
     assert not holds({**desired, "spec": {"tags": ["a", "c"]}}, live, fields)
@@ -151,7 +151,8 @@ def test_owned_field_that_cannot_be_seen_has_no_value() -> None:
 
 def test_managed_fields_are_taken_off_a_copy() -> None:
     """Expressions do not see managed fields, and the stored object is not touched."""
-    assert "managedFields" not in without_managed_fields(LIVE)["metadata"]
+    stripped: dict[str, Any] = without_managed_fields(LIVE)
+    assert "managedFields" not in stripped["metadata"]
     assert "managedFields" in LIVE["metadata"]
 
 
