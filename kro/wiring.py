@@ -275,7 +275,6 @@ async def run_controller(settings: Settings) -> int:
         )
         manager = Manager(
             _stages(parts, health, elector),
-            clock=clock,
             led=elector.led if elector else None,
             drain_s=settings.graceful_shutdown_timeout_s,
         )

@@ -198,7 +198,7 @@ class Generator(Emitter):
     def _declared(self, name: str) -> Operand:
         if name in self._constants:
             return Operand(self._give(self._constants[name]), constant=True)
-        return self._set(f"variable(b, {name!r})")
+        return self._set(f"b[{name!r}] if {name!r} in b else variable(b, {name!r})")
 
     def _select(self, node: Select) -> Operand:
         name = self._checked.names.get(node)
@@ -207,7 +207,7 @@ class Generator(Emitter):
         path = self._path(node)
         if path is not None:
             return path
-        operand = self._value(node.operand)
+        operand = self._named(node.operand, node)
         self._node = node
         return self._selected(node, operand)
 
@@ -216,7 +216,11 @@ class Generator(Emitter):
             return self._set(f"has({operand.text}, {node.field!r})", Kind.BOOL)
         if node.optional:
             return self._set(f"find({operand.text}, {node.field!r})", Kind.OPTIONAL)
-        return self._set(f"select({operand.text}, {node.field!r})")
+        text, key = operand.text, repr(node.field)
+        if self._static(node.operand).kind not in {Kind.DYN, Kind.MAP}:
+            return self._set(f"select({text}, {key})")
+        quick = f"{text}[{key}] if type({text}) is dict and {key} in {text}"
+        return self._set(f"{quick} else select({text}, {key})")
 
     # Paths from variables into typed data
 

@@ -16,11 +16,12 @@ from dataclasses import dataclass
 
 from kro.cel import DYN, CelType, Environment, schema_type
 from kro.errors import AuthorErrors, DefinitionError, SchemaError
+from kro.graph.compiler import Compiler, variable_type
 from kro.graph.conditions import compile_conditions, read_conditions
 from kro.graph.content import check_json
 from kro.graph.dag import deletion_waves, find_cycles, topological_order
 from kro.graph.definition import Definition, read_definition
-from kro.graph.draft import Compiler, Draft, read_draft, variable_type
+from kro.graph.draft import Draft, read_draft
 from kro.graph.expressions import Inspected, Inspector, places
 from kro.graph.node import INSTANCE_ID, Gates, Graph, InstanceNode, Limits, Node
 from kro.graph.problems import Problems, each

@@ -25,7 +25,7 @@ from support.controlplane import CONTROLLER, ControlPlane
 from support.kube import CRDS, Kube
 from support.operator import ROOT, Operator, Surroundings
 
-OPERATORS = pytest.StashKey[list[Path]]()
+OPERATOR = pytest.StashKey[Operator]()
 
 
 async def install_crds(kube: Kube) -> None:
@@ -39,7 +39,7 @@ async def install_crds(kube: Kube) -> None:
 def _established(crd: dict[str, Any]) -> bool:
     return any(
         c["type"] == "Established" and c["status"] == "True"
-        for c in crd.get("status", {}).get("conditions", [])
+        for c in crd.get("status", {}).get("conditions") or ()
     )
 
 
@@ -62,8 +62,8 @@ def operator(cluster: Any, pytestconfig: pytest.Config) -> Surroundings:
             asyncio.run(_prepare(cluster.kubeconfig))
             process.start()
             mark.write_text(str(process.pid))
+            pytestconfig.stash[OPERATOR] = process  # ended by pytest_unconfigure
             asyncio.run(process.ready())
-    pytestconfig.stash.setdefault(OPERATORS, []).append(mark)
     return Surroundings(
         cluster.kubeconfig,
         cluster.controller_kubeconfig,

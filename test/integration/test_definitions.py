@@ -203,7 +203,9 @@ async def test_the_generated_api_refuses_a_wrong_type(kube: Kube) -> None:
     await kube.until(DEFINITIONS, kind.lower(), is_ready)
 
     with pytest.raises(InvalidError, match=r"spec\.copies") as refused:
-        await kube.apply(instance(kind, "one", namespace, {"copies": "many"}), gvr=endpoint(kind))
+        await kube.client.create(
+            endpoint(kind), instance(kind, "one", namespace, {"copies": "many"}), namespace=namespace
+        )
 
     assert "integer" in str(refused.value)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Self
+from typing import Self, TypeAlias
 
 import orjson
 
@@ -25,6 +25,7 @@ from kro.runtime.client import (
     Page,
     ResourceVersionTooLargeError,
     Status,
+    StatusError,
 )
 from kro.runtime.selector import LabelSelector
 from kro.runtime.stored import Stored
@@ -32,13 +33,15 @@ from kro.runtime.stored import Stored
 CONFIGMAPS = GVR("", "v1", "configmaps")
 WIDGETS = GVR("example.com", "v1", "widgets")
 
-Fault = Callable[[str, GVR], "ClusterError | None"]
+Objects: TypeAlias = dict[GVR, dict[NamespacedName, tuple[bytes, dict[str, str]]]]
+
+Fault: TypeAlias = Callable[[str, GVR], ClusterError | None]
 """Told the verb (`list`, `watch`) and the resource: the error to answer with, or None."""
 
 
-def status_error(kind: type[ClusterError], code: int = 400, message: str = "") -> ClusterError:
+def answer(kind: type[StatusError], code: int, message: str = "") -> StatusError:
     """Return an error as the client raises it for an answer of the server."""
-    return kind(code, Status(code=code, message=message or kind.__name__))  # type: ignore[call-arg]
+    return kind(code, Status(code=code, message=message or kind.__name__))
 
 
 def no_fault(verb: str, gvr: GVR) -> ClusterError | None:
@@ -140,7 +143,7 @@ class FakeApiServer:
 
     def __init__(self, *, streams_lists: bool = True) -> None:
         self.version = 100
-        self.objects: dict[GVR, dict[NamespacedName, tuple[bytes, dict[str, str]]]] = {}
+        self.objects: Objects = {}
         self.streams: list[FakeStream] = []
         self.fault: Fault = no_fault
         self.unserved: set[GVR] = set()
@@ -206,7 +209,11 @@ class FakeApiServer:
         self._history.clear()
         self._oldest = self.version
 
-    def restore(self, version: int, objects: dict[GVR, dict[NamespacedName, tuple[bytes, dict[str, str]]]]) -> None:
+    def snapshot(self) -> tuple[int, Objects]:
+        """Return what `restore` takes."""
+        return self.version, {gvr: dict(things) for gvr, things in self.objects.items()}
+
+    def restore(self, version: int, objects: Objects) -> None:
         """Be what the server was at an earlier version; every stream ends."""
         self.version = version
         self.objects = {gvr: dict(things) for gvr, things in objects.items()}
@@ -251,7 +258,7 @@ class FakeApiServer:
         version, oldest = str(self.version), self._oldest
         for start in range(0, max(len(found), 1), limit):
             if start and oldest != self._oldest:
-                raise status_error(ExpiredError, 410)
+                raise answer(ExpiredError, 410)
             yield Page([decode(text) for text in found[start : start + limit]], version)
             await asyncio.sleep(0)
 
@@ -284,7 +291,7 @@ class FakeApiServer:
                 stream.send(Bookmark(str(self.version), True))
         else:
             if int(resource_version) < self._oldest:
-                raise status_error(ExpiredError, 410)
+                raise answer(ExpiredError, 410)
             for write in self._history:
                 if write.gvr == gvr and write.version > int(resource_version):
                     stream.write(write)
@@ -305,14 +312,14 @@ class FakeApiServer:
     def _ask(self, verb: str, gvr: GVR) -> None:
         self.calls.append(verb)
         if gvr in self.unserved:
-            raise status_error(NotServedError, 404, "404 page not found")
+            raise answer(NotServedError, 404, "404 page not found")
         fault = self.fault(verb, gvr)
         if fault is not None:
             raise fault
 
     def _check_known(self, resource_version: str) -> None:
         if resource_version and int(resource_version) > self.version:
-            raise status_error(ResourceVersionTooLargeError, 504)
+            raise answer(ResourceVersionTooLargeError, 504)
 
 
 def _selection(

@@ -316,5 +316,5 @@ def namespaces(obj: Json) -> str:
 def _established(crd: Json) -> bool:
     return any(
         entry["type"] == "Established" and entry["status"] == "True"
-        for entry in crd.get("status", {}).get("conditions", [])
+        for entry in crd.get("status", {}).get("conditions") or ()
     )

@@ -23,7 +23,7 @@ from kro.cel.values import INT_MAX, INT_MIN
 QUANTITY: Final = types.opaque("kubernetes.Quantity")
 
 NANO: Final = -9
-_SYNTAX: Final = re.compile(r"([+-]?)0*([0-9]*)(?:(\.)([0-9]*))?([eEinumkKMGTP]*[-+]?[0-9]*)")
+_SYNTAX: Final = re.compile(r"([+-]?)(0*)([0-9]*)(?:(\.)([0-9]*))?([eEinumkKMGTP]*[-+]?[0-9]*)")
 _DECIMAL: Final = {
     "n": -9,
     "u": -6,
@@ -39,7 +39,7 @@ _DECIMAL: Final = {
 _BINARY: Final = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
 _EXPONENT: Final = re.compile(r"[eE]([+-]?[0-9]+)")
 _COMPACT_DIGITS: Final = 18
-_LARGEST_EXPONENT: Final = 1_000
+_LARGEST_EXPONENT: Final = 10_000
 _LONGEST: Final = 1_000
 _WRONG_FORMAT: Final = (
     "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
@@ -87,7 +87,9 @@ class Quantity:
                 return other
         left, right, exponent = _aligned(self, other)
         total = left + right
-        fits = all(INT_MIN < amount <= INT_MAX for amount in (left, right, total))
+        fits = all(INT_MIN <= amount <= INT_MAX for amount in (left, right)) and (
+            INT_MIN < total <= INT_MAX
+        )
         return Quantity(total, exponent, compact=self.compact and other.compact and fits)
 
     def negated(self) -> Quantity:
@@ -149,7 +151,7 @@ def parse_quantity(text: str) -> Quantity:
     found = _SYNTAX.fullmatch(text)
     if found is None:
         raise ValueError(_WRONG_FORMAT)
-    sign, whole, point, fraction, suffix = found.groups()
+    sign, zeros, whole, point, fraction, suffix = found.groups()
     fraction = fraction or ""
     if whole == "" and not point and suffix == "":  # zeros alone, or a sign without digits
         return Quantity(0)
@@ -164,6 +166,8 @@ def parse_quantity(text: str) -> Quantity:
         unscaled <<= binary
         compact = not fraction and 15 - digits - binary * 3 // 10 - 1 >= 0 and unscaled <= INT_MAX
     if not compact:
+        if not (zeros or whole or fraction):
+            raise ValueError("unable to parse numeric part of quantity")
         unscaled, exponent = _settled(unscaled, exponent, capped=binary is not None)
     return Quantity(-unscaled if sign == "-" else unscaled, exponent, compact=compact)
 

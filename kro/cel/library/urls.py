@@ -34,6 +34,7 @@ _USERINFO: Final = re.compile(rb"[A-Za-z0-9._:~!$&'()*+,;=%@-]*")
 _SCHEME: Final = re.compile(rb"([A-Za-z][A-Za-z0-9+.-]*)?:")
 _CONTROL: Final = re.compile(rb"[\x00-\x1f\x7f]")
 _PORT: Final = re.compile(rb"(?::[0-9]*)?")
+_STRICT_SCHEMES: Final = frozenset({b"http", b"https"})
 _ESCAPE: Final = re.compile(rb"%([0-9A-Fa-f]{2})?")
 
 
@@ -66,8 +67,10 @@ def _text(value: bytes) -> str:
     return value.decode("utf-8", "replace")
 
 
-def parse_url(text: str) -> URL:
+def parse_request_uri(text: str) -> URL:
     """Return the URL of an absolute URI, or of a path that starts with `/`.
+
+    A fragment is part of what comes before it.
 
     Raises:
         ValueError: it is neither.
@@ -79,11 +82,18 @@ def parse_url(text: str) -> URL:
         raise ValueError("invalid control character in URL")
     if raw == b"*":
         return URL(raw, b"", b"", raw, b"")
-    scheme, rest = _split_scheme(raw)
-    if not scheme and not rest.startswith(b"/"):
-        raise ValueError("invalid URI for request")
-    # The first pass is ParseRequestURI, to which `#` is an ordinary character.
-    _parts(scheme, rest, viewed_as_request=True)
+    return _parts(*_split_scheme(raw), viewed_as_request=True)
+
+
+def parse_url(text: str) -> URL:
+    """Return the URL of what `parse_request_uri` takes, its fragment set apart.
+
+    Raises:
+        ValueError: it takes no such text, or the fragment is malformed.
+    """
+    if parse_request_uri(text).text == b"*":
+        return URL(b"*", b"", b"", b"*", b"")
+    scheme, rest = _split_scheme(text.encode("utf-8", "replace"))
     rest, _, fragment = rest.partition(b"#")
     parsed = _parts(scheme, rest, viewed_as_request=False)
     printed = parsed.text
@@ -107,7 +117,7 @@ def _parts(scheme: bytes, rest: bytes, *, viewed_as_request: bool) -> URL:
     prefix = scheme + b":" if scheme else b""
     suffix = question + query
     if not rest.startswith(b"/"):
-        if not scheme:  # a bare path was refused before, so only an empty rest is left here
+        if not scheme:
             raise ValueError("invalid URI for request")
         return URL(prefix + rest + suffix, scheme, b"", b"", query)
     user = host = b""
@@ -116,7 +126,7 @@ def _parts(scheme: bytes, rest: bytes, *, viewed_as_request: bool) -> URL:
     ) and rest.startswith(b"//")
     if has_authority:
         authority, slash, path = rest[2:].partition(b"/")
-        user, host = _authority(authority)
+        user, host = _authority(scheme, authority)
         rest = slash + path
     path = _reescape(rest, _PATH, _RAW_PATH)
     printed_host = user + _escape(host, _HOST)
@@ -127,10 +137,10 @@ def _parts(scheme: bytes, rest: bytes, *, viewed_as_request: bool) -> URL:
     return URL(prefix + path + suffix, scheme, host, path, query)
 
 
-def _authority(authority: bytes) -> tuple[bytes, bytes]:
+def _authority(scheme: bytes, authority: bytes) -> tuple[bytes, bytes]:
     """Return the user part as printed, `@` included, and the host."""
     userinfo, at, host = authority.rpartition(b"@")
-    host = _host(host)
+    host = _host(scheme, host)
     if not at:
         return b"", host
     if not _USERINFO.fullmatch(userinfo):
@@ -142,9 +152,11 @@ def _authority(authority: bytes) -> tuple[bytes, bytes]:
     return printed + b"@", host
 
 
-def _host(host: bytes) -> bytes:
+def _host(scheme: bytes, host: bytes) -> bytes:
     if b"[" not in host:
-        _, colon, port = host.partition(b":")
+        # Other schemes have hosts with more colons, such as `postgres://a:1,b:2/`.
+        split = host.partition if scheme in _STRICT_SCHEMES else host.rpartition
+        _, colon, port = split(b":")
         if colon and not _PORT.fullmatch(colon + port):
             raise ValueError(f"invalid port {_text(colon + port)!r} after host")
         return _unescape_host(host)
@@ -237,7 +249,7 @@ def is_url(text: str) -> bool:
     """`isURL(string)`."""
     charge(len(text))
     try:
-        parse_url(text)
+        parse_request_uri(text)
     except ValueError:
         return False
     return True

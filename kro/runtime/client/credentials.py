@@ -232,6 +232,7 @@ class ExecCredentials:
             self._problem = str(error)
             return
         self._status = status
+        self._problem = "the credential plug-in gave a token that has expired"
         self._certificate = (
             ClientCertificate(
                 status.client_certificate_data.encode(), status.client_key_data.encode()

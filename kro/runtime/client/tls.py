@@ -113,6 +113,21 @@ def _as_file(content: bytes) -> Iterator[str]:
         yield file.name
 
 
+def shrink_tls_buffers(size: int = 32 * 1024) -> None:
+    """Make every TLS connection of asyncio's own event loop, from now on, hold a smaller buffer.
+
+    The standard library allots 256 KiB a connection, of which a watch uses a few; with hundreds of
+    watches this is most of the process. It concerns the whole process, so the one who composes it
+    calls this. uvloop has buffers of its own and is not concerned.
+
+    Units: bytes; a TLS record of 16 KiB must fit.
+    """
+    from asyncio import sslproto
+
+    if hasattr(sslproto.SSLProtocol, "max_size"):
+        sslproto.SSLProtocol.max_size = max(size, 32 * 1024)
+
+
 def proxy_for(config: ClusterConfig) -> str | None:
     """Return the proxy that leads to the API server, or None for a direct way.
 

@@ -223,8 +223,8 @@ class Transport:
     async def _open(self, http: aiohttp.ClientSession, request: Request) -> aiohttp.ClientResponse:
         starting = 0
         renewed = False
+        await self._openings.take()
         while True:
-            await self._openings.take()
             try:
                 return await self._open_once(http, request)
             except UnauthorizedError:

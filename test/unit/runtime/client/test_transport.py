@@ -315,11 +315,15 @@ async def test_a_server_that_hangs_is_given_up(rig: Rig) -> None:
 async def test_a_full_pool_makes_waiters_fail_in_time(rig: Rig) -> None:
     """Waiting for a connection has a limit of its own, and nothing was sent."""
     client = rig.connect(limits=Limits(connections=1, total_s=5, pool_s=0.02, connect_s=0.03))
-    rig.server.script(hang)
+    arrived = asyncio.Event()
+
+    async def hold(request: web.Request) -> web.StreamResponse:
+        arrived.set()
+        return await hang(request)
+
+    rig.server.script(hold)
     first = asyncio.create_task(client.get(THINGS, NAME))
-    async with asyncio.timeout(5):
-        while not rig.server.requests:
-            await asyncio.sleep(0)
+    await asyncio.wait_for(arrived.wait(), 5)
 
     with pytest.raises(UnreachableError):
         await client.create(THINGS, THING, namespace="ns")
@@ -471,14 +475,14 @@ async def test_writes_ask_the_gate_before_every_attempt(rig: Rig) -> None:
         await client.apply(THINGS, NAME, THING, field_manager="m")
     assert len(rig.server.requests) == 2
 
-    for write in (
-        lambda: client.create(THINGS, THING),
-        lambda: client.update(THINGS, NAME, THING),
-        lambda: client.patch(THINGS, NAME, THING),
-        lambda: client.delete(THINGS, NAME),
-    ):
-        with pytest.raises(NotLeadingError):
-            await write()
+    with pytest.raises(NotLeadingError):
+        await client.create(THINGS, THING)
+    with pytest.raises(NotLeadingError):
+        await client.update(THINGS, NAME, THING)
+    with pytest.raises(NotLeadingError):
+        await client.patch(THINGS, NAME, THING)
+    with pytest.raises(NotLeadingError):
+        await client.delete(THINGS, NAME)
     assert len(rig.server.requests) == 2
 
     rig.server.script(found())

@@ -1,0 +1,221 @@
+"""From drafts to nodes: every expression type-checked, compiled, and held against its place.
+
+Source: spec graph-and-rgd-controller.md §2.11-2.16.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from kro.cel import DYN, CelType, Environment, Expression, Kind, accepts, is_bool_result, list_of
+from kro.errors import Excerpt, ExpressionError
+from kro.graph import fieldpath
+from kro.graph.draft import Draft
+from kro.graph.expressions import Inspected, compile_expression, shown
+from kro.graph.fieldpath import FieldPath
+from kro.graph.node import INSTANCE_ID, Dimension, FieldKind, Node, NodeKind, TemplateField
+from kro.graph.problems import Problems
+from kro.graph.template import expected_type
+
+
+class Compiler:
+    """Type-checks and compiles the drafts of one definition.
+
+    Names in `untyped` stand for resources whose type is not known because of an error reported
+    already; what merely follows from that is not reported.
+    """
+
+    def __init__(
+        self, environment: Environment, untyped: frozenset[str], problems: Problems
+    ) -> None:
+        self._environment = environment
+        self._untyped = untyped
+        self._problems = problems
+
+    def finish(
+        self, draft: Draft, type_: CelType | None, depends_on: frozenset[str]
+    ) -> Node | None:
+        """Return the node of a draft; `type_` is that of one object of its kind.
+
+        None, with the reasons reported, when something does not fit.
+        """
+        entry = draft.entry
+        dimensions, iterator_types, untyped = self._dimensions(draft)
+        environment = self._environment.extend(iterator_types) if iterator_types else None
+        fields = tuple(self._fields(draft, environment, untyped))
+        include_when = tuple(self._booleans(draft, "includeWhen", draft.include_when))
+        each: dict[str, CelType] = {}
+        if draft.node_kind is NodeKind.COLLECTION and type_ is not None:
+            each = {"each": type_}
+        ready_when = tuple(self._booleans(draft, "readyWhen", draft.ready_when, each))
+        if draft.kind is None or entry.template is None:
+            return None
+        return Node(
+            id=entry.id,
+            index=entry.index,
+            kind=draft.node_kind,
+            gvk=draft.kind.gvk,
+            mapped=draft.kind.mapped,
+            template=entry.template,
+            fields=fields,
+            depends_on=depends_on,
+            include_when=include_when,
+            include_reads=tuple(
+                frozenset(found.names) - {INSTANCE_ID} for found in draft.include_when
+            ),
+            ready_when=ready_when,
+            for_each=dimensions,
+            schema=draft.kind.schema,
+            schema_type=type_,
+        )
+
+    def _dimensions(
+        self, draft: Draft
+    ) -> tuple[tuple[Dimension, ...], dict[str, CelType], frozenset[str]]:
+        dimensions: list[Dimension] = []
+        types: dict[str, CelType] = {}
+        untyped = set(self._untyped)
+        for name, found in draft.for_each:
+            types[name] = DYN
+            where = f'node "{draft.entry.id}": forEach iterator "{name}"'
+            expression = None
+            if found is not None:
+                prefix = f"{where}: failed to type-check expression: "
+                expression = compile_expression(self._environment, found, prefix, self._problems)
+            if found is None or expression is None:
+                untyped.add(name)
+            elif expression.type.kind is Kind.LIST:
+                types[name] = expression.type.params[0]
+                dimensions.append(Dimension(name=name, expression=expression))
+            else:
+                untyped.add(name)
+                if not self._follows(found, expression):
+                    self._problems.add(
+                        ExpressionError(
+                            f'{where} must return a list, got "{expression.type}"',
+                            path=found.path,
+                            excerpt=_start(found),
+                            hint=_list_hint(expression.type),
+                        )
+                    )
+        return tuple(dimensions), types, frozenset(untyped)
+
+    def _fields(
+        self, draft: Draft, environment: Environment | None, untyped: frozenset[str]
+    ) -> Iterator[TemplateField]:
+        for path, found in draft.fields:
+            where = fieldpath.join(path)
+            expression = compile_expression(
+                environment or self._environment,
+                found,
+                f'failed to compile template expression "{shown(found.template)}" '
+                f'at path "{where}": ',
+                self._problems,
+            )
+            if expression is None:
+                continue
+            self._check_field(draft, path, found, expression, untyped)
+            kind = FieldKind.STATIC
+            if not set(draft.iterators).isdisjoint(found.names):
+                kind = FieldKind.ITERATION
+            elif any(name != INSTANCE_ID for name in found.names):
+                kind = FieldKind.DYNAMIC
+            yield TemplateField(path=path, expression=expression, kind=kind)
+
+    def _check_field(
+        self,
+        draft: Draft,
+        path: FieldPath,
+        found: Inspected,
+        expression: Expression,
+        untyped: frozenset[str],
+    ) -> None:
+        if draft.kind is None or not untyped.isdisjoint(found.names):
+            return
+        expected = expected_type(draft.kind.schema, draft.entry.id, path) or DYN
+        reason = accepts(expected, expression.type)
+        if reason is not None:
+            self._problems.add(
+                ExpressionError(
+                    f'type mismatch in resource "{draft.entry.id}" at path '
+                    f'"{fieldpath.join(path)}": expression "{shown(found.template)}" returns '
+                    f'type "{expression.type}" but expected "{expected}": {reason}',
+                    path=found.path,
+                    excerpt=_start(found),
+                    hint=_conversion_hint(expected, expression.type, found),
+                )
+            )
+
+    def _booleans(
+        self,
+        draft: Draft,
+        field: str,
+        conditions: tuple[Inspected, ...],
+        extra: Mapping[str, CelType] | None = None,
+    ) -> Iterator[Expression]:
+        environment = self._environment.extend(extra) if extra else self._environment
+        for found in conditions:
+            named = f'{field} expression "{shown(found.template)}"'
+            expression = compile_expression(
+                environment,
+                found,
+                f'failed to type-check {named} in resource "{draft.entry.id}": ',
+                self._problems,
+            )
+            if expression is None:
+                continue
+            if is_bool_result(expression.type) or self._follows(found, expression):
+                yield expression
+                continue
+            self._problems.add(
+                ExpressionError(
+                    f'{named} in resource "{draft.entry.id}" must return bool or '
+                    f'optional_type(bool), but returns "{expression.type}"',
+                    path=found.path,
+                    excerpt=_start(found),
+                    hint="compare it, or convert it with bool(...)"
+                    if expression.type.kind is Kind.DYN
+                    else "",
+                )
+            )
+
+    def _follows(self, found: Inspected, expression: Expression) -> bool:
+        """Return whether a result is untyped because something it refers to is."""
+        return expression.type.kind is Kind.DYN and not self._untyped.isdisjoint(found.names)
+
+
+def variable_type(draft: Draft, type_: CelType) -> CelType:
+    """Return the type under which other expressions see a resource."""
+    return list_of(type_) if draft.node_kind.is_collection else type_
+
+
+def _start(found: Inspected) -> Excerpt:
+    return found.template.excerpt(0)
+
+
+def _list_hint(got: CelType) -> str:
+    match got.kind:
+        case Kind.DYN:
+            return "give it a type: x.map(item, item)"
+        case Kind.MAP:
+            return "to run over its keys: x.map(key, key)"
+        case Kind.OPTIONAL:
+            return "say what to use when it is absent: .orValue([])"
+    return ""
+
+
+def _conversion_hint(expected: CelType, got: CelType, found: Inspected) -> str:
+    source = shown(found.template)
+    short = found.template.standalone and len(source) <= 60 and "\n" not in source
+    inner = source.strip() if short else "…"
+    if expected.kind is Kind.STRING and got.kind in (Kind.INT, Kind.UINT, Kind.DOUBLE, Kind.BOOL):
+        return f"write ${{string({inner})}}"
+    if expected.kind is Kind.INT and got.kind in (Kind.STRING, Kind.DOUBLE, Kind.UINT):
+        return f"write ${{int({inner})}}"
+    if expected.kind is Kind.DOUBLE and got.kind in (Kind.STRING, Kind.INT, Kind.UINT):
+        return f"write ${{double({inner})}}"
+    if expected.kind is Kind.BYTES and got.kind is Kind.STRING:
+        return f"write ${{dyn(base64.encode(bytes({inner})))}}"
+    if expected.kind is Kind.LIST and expected.params == (got,):
+        return f"write ${{[{inner}]}}"
+    return ""
