@@ -240,10 +240,6 @@ class Checker:
     def _field(self, node: Select, operand: CelType) -> CelType:
         kind = operand.kind
         if kind is Kind.MAP:
-            if not self._substitution.assignable(STRING, operand.params[0]):
-                return self._report(
-                    node, f"type '{self._show(operand)}' does not support field selection"
-                )
             return operand.params[1]
         if kind is Kind.STRUCT:
             name = f"__{node.field}__" if node.field in KEYWORDS else node.field

@@ -63,9 +63,9 @@ def build(
 
     Source: spec graph-and-rgd-controller.md chapters 1-5.
     """
-    problems = Problems()
+    problems = Problems(name)
     check_json(spec, ("spec",), problems)
-    problems.raise_all(name)
+    problems.raise_all()
     spec = json.loads(json.dumps(spec))  # the graph keeps templates, and nobody else may have them
     definition = read_definition(spec, problems)
     check_names(definition, limits, problems)
@@ -73,7 +73,7 @@ def build(
     drafts = _read_drafts(definition, schemas, gates, problems)
     inspector = drafts.inspector
     status = read_status(
-        definition.schema.get("status"), (*drafts.by_id, INSTANCE_ID), inspector, problems
+        definition.schema.get("status"), {*drafts.by_id, INSTANCE_ID}, inspector, problems
     )
     conditions = read_conditions(status.conditions, drafts.by_id, inspector, problems)
     depends_on = _depends_on(drafts, problems)
@@ -99,7 +99,7 @@ def build(
     crd = synthesize_crd(definition.schema, schema.spec, status_schema)
     if schema.whole and definition.has_schema:
         problems.extend(error for error in check_crd(crd) if error.path != KIND_PATH)
-    problems.raise_all(name)
+    problems.raise_all()
 
     order = topological_order(depends_on)
     return Graph(

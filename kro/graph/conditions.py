@@ -31,6 +31,7 @@ def read_conditions(
 ) -> tuple[Inspected, ...]:
     """Return the condition expressions whose names and literals are in order."""
     found: list[Inspected] = []
+    allowed = {*ids, INSTANCE_ID, "runtime"}
     for i, entry in enumerate(entries):
         if not isinstance(entry, str):
             continue  # reported where the block was read
@@ -42,7 +43,7 @@ def read_conditions(
             template,
             text.path,
             where=f'{_PREFIX}condition "{shown(template)}": ',
-            allowed=(*ids, INSTANCE_ID, "runtime"),
+            allowed=allowed,
             hint="a condition sees schema, runtime and the resources",
         )
         if inspected is not None:

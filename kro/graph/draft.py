@@ -17,6 +17,7 @@ from kro.graph.expressions import (
     OMIT_MISPLACED,
     Inspected,
     Inspector,
+    listed,
     places,
 )
 from kro.graph.fieldpath import FieldPath
@@ -33,7 +34,7 @@ _IDENTITY = (("metadata", "name"), ("metadata", "namespace"))
 class Draft:
     """A resource whose expressions are parsed and name-checked.
 
-    What was reported is left out of the lists; `whole` tells whether anything was.
+    Expressions with errors are left out: they were reported.
     """
 
     entry: Entry
@@ -168,7 +169,7 @@ def _read_for_each(
             if used:
                 problems.add(
                     ExpressionError(
-                        f"{where} cannot reference other iterators [{' '.join(used)}] - forEach "
+                        f"{where} cannot reference other iterators [{listed(used)}] - forEach "
                         "iterators are independent (cartesian product)",
                         path=text.path,
                         excerpt=found.place(used[0]),
@@ -223,7 +224,7 @@ def _check_identity(draft: Draft, namespaced: bool, problems: Problems) -> None:
     if missing:
         problems.definition(
             f'node "{draft.entry.id}": all forEach dimensions must be used to produce a unique '
-            f"resource identity, missing: [{' '.join(missing)}]",
+            f"resource identity, missing: [{listed(missing)}]",
             f"{draft.entry.template_path}.metadata.name",
             hint=f"use ${{{missing[0]}}} in metadata.name"
             + (" or metadata.namespace" if namespaced else ""),

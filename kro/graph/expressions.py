@@ -8,8 +8,9 @@ Source: spec cel.md §3.6, §4; graph-and-rgd-controller.md §2.8, §2.11-2.17, 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from kro.cel import Ast, Environment, Expression, References, Template, parse_template
 from kro.errors import AuthorErrors, Excerpt, ExpressionError
@@ -23,6 +24,13 @@ OMIT_GATED = "omit() requires the CELOmitFunction feature gate to be enabled"
 _SPECIAL = ("each", "runtime")
 _SHOWN = 8
 """How many known names a hint lists."""
+_LISTED = 20
+"""How many wrong names a problem lists."""
+_LONGEST = 500
+"""How much of an expression a problem repeats; the excerpt shows the rest."""
+
+_Problem: TypeAlias = tuple[str, str, str]
+"""What is wrong, the name that is, and what to write instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +55,8 @@ class Inspected:
 
 def shown(template: Template) -> str:
     """Return the text that messages show: the CEL between the braces, or the whole template."""
-    return template.matches[0].source if template.standalone else template.text
+    text = template.matches[0].source if template.standalone else template.text
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
 class Inspector:
@@ -57,7 +66,8 @@ class Inspector:
         self, environment: Environment, ids: Iterable[str], problems: Problems, *, omit: bool
     ) -> None:
         self._environment = environment
-        self._ids = frozenset(ids)
+        self._ids = tuple(dict.fromkeys(ids))
+        self._known = frozenset((*self._ids, INSTANCE_ID, *_SPECIAL))
         self._problems = problems
         self._omit = omit
 
@@ -92,29 +102,31 @@ class Inspector:
 
         It may use `schema`, other resources and the iterators given.
         """
-        known = self._ids | {INSTANCE_ID, *_SPECIAL, *iterators}
-        found = self._parse(template, path, f"{where}failed to inspect expression: ", known)
+        prefix = f"{where}failed to inspect expression: "
+        found = self._parse(template, path, prefix, iterators)
         if found is None:
             return None
-        references = found.references
-        wrong: list[tuple[str, str, str]] = []
+        problems = self._free_problems(found.references, owner, where, iterators)
+        return self._report(found, problems)
+
+    def _free_problems(
+        self, references: References, owner: str, where: str, iterators: Collection[str]
+    ) -> Iterator[_Problem]:
         if references.uses_omit and not self._omit:
-            wrong.append((OMIT_GATED, "omit()", ""))
+            yield OMIT_GATED, "omit()", ""
         for name in references.names:
             if name == "runtime":
                 problem = "runtime is only available in status.conditions expressions"
-                wrong.append((where + problem, name, ""))
+                yield where + problem, name, ""
             elif name == "each":
                 hint = "each is one object of a collection, in its readyWhen"
-                wrong.append((f"{where}node each does not exist", name, hint))
+                yield f"{where}node each does not exist", name, hint
             elif name == owner and name not in iterators:
-                problem = f'{where}node "{owner}": self references are not allowed'
-                wrong.append((problem, name, ""))
+                yield f'{where}node "{owner}": self references are not allowed', name, ""
         for name in references.unknown:
-            hint = self._hint(name, known)
-            wrong.append((f"{where}references unknown identifiers: [{name}]", name, hint))
-        wrong.extend(self._unknown_functions(references, where))
-        return self._report(found, wrong)
+            hint = self._hint(name, [INSTANCE_ID, *iterators, *self._ids])
+            yield f"{where}references unknown identifiers: [{name}]", name, hint
+        yield from self._unknown_functions(references, where)
 
     def inspect_restricted(
         self,
@@ -126,26 +138,28 @@ class Inspector:
         hint: str = "",
     ) -> Inspected | None:
         """Check an expression that may use the names in `allowed` and nothing else."""
-        known = self._ids | {INSTANCE_ID, *_SPECIAL}
-        found = self._parse(template, path, where, known)
+        found = self._parse(template, path, where)
         if found is None:
             return None
-        references = found.references
+        problems = self._restricted_problems(found.references, where, allowed, hint)
+        return self._report(found, problems)
+
+    def _restricted_problems(
+        self, references: References, where: str, allowed: Collection[str], hint: str
+    ) -> Iterator[_Problem]:
         unknown = f"{where}references unknown identifiers: "
-        wrong = [
-            (f"{unknown}[{name}]", name, hint) for name in references.names if name not in allowed
-        ]
+        for name in references.names:
+            if name not in allowed:
+                yield f"{unknown}[{name}]", name, hint
         if references.unknown:
             first = references.unknown[0]
-            listed = " ".join(references.unknown)
-            wrong.append((f"{unknown}[{listed}]", first, self._hint(first, allowed)))
-        wrong.extend(self._unknown_functions(references, where))
+            yield f"{unknown}[{listed(references.unknown)}]", first, self._hint(first, allowed)
+        yield from self._unknown_functions(references, where)
         if references.uses_omit:
-            wrong.append((f"{where}{OMIT_MISPLACED}", "omit()", ""))
-        return self._report(found, wrong)
+            yield f"{where}{OMIT_MISPLACED}", "omit()", ""
 
     def _parse(
-        self, template: Template, path: str, where: str, known: Collection[str]
+        self, template: Template, path: str, where: str, iterators: Collection[str] = ()
     ) -> Inspected | None:
         try:
             ast = self._environment.parse(template)
@@ -154,14 +168,15 @@ class Inspector:
                 problem = f"{where}parse error: {error.problem}"
                 self._add(problem, path, error.excerpt, error.hint or _quote_hint(template))
             return None
+        # A set made for each expression would cost as much as the definition has resources.
+        known = {*self._known, *iterators} if iterators else self._known
         return Inspected(template, path, ast, self._environment.references(ast, known))
 
-    def _unknown_functions(self, references: References, where: str) -> list[tuple[str, str, str]]:
+    def _unknown_functions(self, references: References, where: str) -> Iterator[_Problem]:
         names = [name for name in references.unknown_functions if name != "omit"]  # told as such
-        if not names:
-            return []
-        listed = " ".join(f"{{{name}}}" for name in names)
-        return [(f"{where}uses unknown functions: [{listed}]", names[0], "")]
+        if names:
+            marked = listed([f"{{{name}}}" for name in names])
+            yield f"{where}uses unknown functions: [{marked}]", names[0], ""
 
     def _hint(self, name: str, candidates: Iterable[str]) -> str:
         if name in ("self", "instance", "spec", "metadata", "this"):
@@ -170,19 +185,26 @@ class Inspector:
         usable = [candidate for candidate in candidates if candidate not in _SPECIAL]
         return did_you_mean(name, usable) or _known(usable)
 
-    def _report(self, found: Inspected, wrong: list[tuple[str, str, str]]) -> Inspected | None:
-        for problem, name, hint in wrong:
+    def _report(self, found: Inspected, problems: Iterator[_Problem]) -> Inspected | None:
+        whole = True
+        for problem, name, hint in problems:
             self._add(problem, found.path, found.place(name), hint)
-        return None if wrong else found
+            whole = False
+        return found if whole else None
 
     def _add(self, problem: str, path: str, excerpt: Excerpt | None = None, hint: str = "") -> None:
         self._problems.add(ExpressionError(problem, path=path, excerpt=excerpt, hint=hint))
 
 
 def _known(names: Iterable[str]) -> str:
-    listed = sorted(names, key=lambda name: (name != INSTANCE_ID, name))
-    more = ", …" if len(listed) > _SHOWN else ""
-    return f"known here: {', '.join(listed[:_SHOWN])}{more}"
+    ordered = sorted(names, key=lambda name: (name != INSTANCE_ID, name))
+    more = ", …" if len(ordered) > _SHOWN else ""
+    return f"known here: {', '.join(ordered[:_SHOWN])}{more}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names as messages list them: separated by spaces, the first of very many."""
+    return " ".join((*names[:_LISTED], "…") if len(names) > _LISTED else names)
 
 
 def _quote_hint(template: Template) -> str:

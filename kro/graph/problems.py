@@ -8,6 +8,9 @@ from collections.abc import Iterable
 from kro.errors import AuthorError, AuthorErrors, DefinitionError
 from kro.schema import nearest
 
+MAX_ERRORS = 300
+"""A build that has found so many stops looking for more."""
+
 _ORDER = (
     *("schema", "resources"),
     *("kind", "apiVersion", "group", "scope", "types", "spec", "status"),
@@ -21,12 +24,21 @@ _SEGMENT = re.compile(r'\[(\d+)\]|\["([^"]*)"\]|([^.\[]+)')
 class Problems:
     """Collects author errors, so that an author fixes a list and not a loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self._name = name
+        """Of the definition."""
         self._found: dict[tuple[str, str], AuthorError] = {}
 
     def add(self, error: AuthorError) -> None:
-        """Keep an error; one that says the same about the same place is kept once."""
+        """Keep an error; one that says the same about the same place is kept once.
+
+        Raises:
+            AuthorErrors: there are `MAX_ERRORS` by now. Looking for more would cost time that the
+                author's input decides, and help nobody.
+        """
         self._found.setdefault((error.path, error.problem), error)
+        if len(self._found) >= MAX_ERRORS:
+            self.raise_all()
 
     def definition(self, problem: str, path: str, *, hint: str = "") -> None:
         """Keep an error in the structure of the definition."""
@@ -40,15 +52,12 @@ class Problems:
     def __bool__(self) -> bool:
         return bool(self._found)
 
-    def raise_all(self, name: str) -> None:
+    def raise_all(self) -> None:
         """Raise what was found: in the order in which a definition is read."""
         if self._found:
             errors = sorted(self._found.values(), key=lambda error: _place(error.path))
-            count = len(errors)
-            raise AuthorErrors(
-                f"resource graph definition {name!r} has {count} error{'s' if count > 1 else ''}",
-                errors,
-            )
+            count = f"{len(errors)} error{'s' if len(errors) > 1 else ''}"
+            raise AuthorErrors(f"resource graph definition {self._name!r} has {count}", errors)
 
 
 def _place(path: str) -> list[tuple[int, str]]:

@@ -12,7 +12,7 @@ from kro.cel import CelType, Environment, Expression, Kind
 from kro.errors import ExpressionError, SchemaError
 from kro.graph import fieldpath
 from kro.graph.definition import type_name
-from kro.graph.expressions import Inspected, Inspector, compile_expression, shown
+from kro.graph.expressions import Inspected, Inspector, compile_expression, listed, shown
 from kro.graph.fieldpath import FieldPath, FieldPathError
 from kro.graph.node import FieldKind, TemplateField
 from kro.graph.problems import Problems
@@ -179,10 +179,10 @@ def _go_type(value: JsonValue) -> str:
 def _check_leaves(status: JsonObject, problems: Problems) -> None:
     plain = list(_plain_leaves(status, ()))
     if plain:
-        listed = " ".join(fieldpath.join(path) for path in plain)
+        paths = listed([fieldpath.join(path) for path in plain])
         problems.add(
             SchemaError(
-                f"status fields without expressions are not supported: [{listed}]",
+                f"status fields without expressions are not supported: [{paths}]",
                 path=fieldpath.below(STATUS_PATH, plain[0]),
                 hint="the status shows what resources hold: write ${resource.status.field}",
             )

@@ -15,6 +15,7 @@ import yaml
 
 from kro import names
 from kro.refs import GVR
+from kro.runtime.client import StatusError
 from kro.schema import plural
 from support.kube import CONFIGMAPS, CRDS, DEFINITIONS, Json, Kube, condition, is_ready
 from support.manifests import unique
@@ -52,6 +53,9 @@ spec:
               enabled: {type: boolean}
 """)
 
+POLICIES = GVR("admissionregistration.k8s.io", "v1", "validatingadmissionpolicies")
+BINDINGS = GVR("admissionregistration.k8s.io", "v1", "validatingadmissionpolicybindings")
+
 
 class Lab:
     """Definitions and instances of one test."""
@@ -70,7 +74,7 @@ class Lab:
         lab = cls(kube, unique("lab"))
         await kube.namespace(lab.namespace)
         await kube.apply(WIDGET_CRD, gvr=CRDS)
-        await kube.until(CRDS, "widgets.lab.example.com", _established)
+        await kube.until(CRDS, "widgets.lab.example.com", is_established)
         return lab
 
     async def other_namespace(self, letter: str) -> str:
@@ -238,6 +242,59 @@ class Lab:
             kept = [f for f in found["metadata"].get("finalizers", []) if f != HOLD]
             await self.kube.merge(gvr, name, {"metadata": {"finalizers": kept}}, self.namespace)
 
+    # admission
+
+    async def deny(self, name: str, *, suffix: str, text: str) -> None:
+        """Deny writes of config maps with such names in the namespace; it is in force then."""
+        rule = {
+            "apiGroups": [""],
+            "apiVersions": ["v1"],
+            "operations": ["CREATE", "UPDATE"],
+            "resources": ["configmaps"],
+        }
+        expression = f"!object.metadata.name.endsWith('{suffix}')"
+        await self._admission(
+            "ValidatingAdmissionPolicy",
+            name,
+            POLICIES,
+            failurePolicy="Fail",
+            matchConstraints={"resourceRules": [rule]},
+            validations=[{"expression": expression, "message": text}],
+        )
+        here = {"matchLabels": {"kubernetes.io/metadata.name": self.namespace}}
+        await self._admission(
+            "ValidatingAdmissionPolicyBinding",
+            name,
+            BINDINGS,
+            policyName=name,
+            validationActions=["Deny"],
+            matchResources={"namespaceSelector": here},
+        )
+        async with asyncio.timeout(WAIT_S):
+            while await self._may_write(f"probe{suffix}"):
+                await asyncio.sleep(0.1)  # the API server takes policies up in the background
+
+    async def allow(self, name: str) -> None:
+        """Take a denial back."""
+        await self.kube.delete(BINDINGS, name)
+        await self.kube.delete(POLICIES, name)
+
+    async def _admission(self, kind: str, name: str, gvr: GVR, **spec: Any) -> None:
+        manifest = {
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": kind,
+            "metadata": {"name": name},
+            "spec": spec,
+        }
+        await self.kube.apply(manifest, gvr=gvr)
+
+    async def _may_write(self, name: str) -> bool:
+        try:
+            await self.put_cm(name, {"at": str(time.monotonic())})
+        except StatusError:
+            return False
+        return True
+
     async def stays(
         self, holds: Callable[[], Any], *, seconds: float = 1.5, every: float = 0.15
     ) -> None:
@@ -313,7 +370,8 @@ def namespaces(obj: Json) -> str:
     return annotations_of(obj)[names.APPLYSET_NAMESPACES]
 
 
-def _established(crd: Json) -> bool:
+def is_established(crd: Json) -> bool:
+    """Whether a CRD is served."""
     return any(
         entry["type"] == "Established" and entry["status"] == "True"
         for entry in crd.get("status", {}).get("conditions") or ()

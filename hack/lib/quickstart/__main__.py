@@ -66,10 +66,12 @@ class Quickstart:
         self._set_up()
         program = get_programs(self.screen, full=self.given is None)
         if self.given is None:
-            cluster, scope = start_own(self.screen, self.undo), ()
+            cluster = start_own(self.screen, self.undo)
         else:
-            cluster, scope = use_existing(self.screen, self.given)
-        kubectl = Kubectl(program, cluster.kubeconfig, screen=self.screen, scope=scope)
+            cluster = use_existing(self.given)
+        kubectl = Kubectl(
+            program, cluster.kubeconfig, screen=self.screen, scope=cluster.kubectl_scope
+        )
         if not cluster.is_ours:
             ensure_free(kubectl, self.screen, CHILDREN)
         tour = Tour(screen=self.screen, kubectl=kubectl, cluster=cluster, undo=self.undo)
@@ -205,8 +207,6 @@ def _run(quickstart: Quickstart, signals: Signals) -> int:
         return 1
     except KeyboardInterrupt:
         return 0 if quickstart.is_up else 130
-    except BrokenPipeError:  # the reader of our output has had enough, as in `… | head`
-        return 1
     return 0
 
 

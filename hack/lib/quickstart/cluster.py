@@ -28,6 +28,11 @@ class Cluster:
     """True if all that is in it goes away with it."""
 
     @property
+    def kubectl_scope(self) -> tuple[str, ...]:
+        """The flags of kubectl to look where the example is, whatever the kubeconfig says."""
+        return () if self.is_ours else ("--namespace=default",)
+
+    @property
     def log(self) -> Path:
         """The controller's log; not in the control plane's folder, which is gone in the end."""
         return state_folder().parent / "logs" / f"{self.name}-controller.log"
@@ -71,16 +76,14 @@ def start_own(screen: Screen, undo: Undo) -> Cluster:
     )
 
 
-def use_existing(screen: Screen, kubeconfig: Path) -> tuple[Cluster, tuple[str, ...]]:
-    """Return the cluster, and the arguments that kubectl needs to look where the example is."""
-    screen.note(f"uses the existing cluster of {kubeconfig}")
-    cluster = Cluster(
+def use_existing(kubeconfig: Path) -> Cluster:
+    """Return the cluster that the kubeconfig's current context names."""
+    return Cluster(
         name=f"{NAME}-{os.getpid()}",
         kubeconfig=kubeconfig,
         controller_kubeconfig=kubeconfig,
         is_ours=False,
     )
-    return cluster, ("--namespace=default",)
 
 
 def ensure_free(kubectl: Kubectl, screen: Screen, objects: tuple[str, ...]) -> None:

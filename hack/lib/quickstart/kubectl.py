@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from quickstart.errors import QuickstartError
-from quickstart.processes import ROOT, end_group, start_group
+from quickstart.processes import end_group, start_group
 from quickstart.screen import Screen
 
 T = TypeVar("T")
@@ -128,8 +128,3 @@ class Kubectl:
             for each in json.loads(text or "[]")
             if each["status"] != "True"
         )
-
-
-def root_relative(path: Path) -> str:
-    """Return the path as it is typed in the project's folder."""
-    return str(path.relative_to(ROOT))

@@ -35,7 +35,7 @@ def start_group(
         stdout=stdout,
         stderr=stderr,
         start_new_session=True,
-        preexec_fn=_die_with_parent(),
+        preexec_fn=_die_with_parent(),  # noqa: PLW1509  there is one thread here, and stays one
     )
 
 

@@ -7,6 +7,7 @@ colours, an output that is not Unicode replaces the marks.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import textwrap
 import time
@@ -26,11 +27,10 @@ class Step:
 
 
 class Screen:
-    """Writes to one stream and is quiet once nobody reads it any more.
+    """Writes to one stream.
 
-    Raises:
-        OSError: from the first write that finds the reader gone; the next ones are dropped, so
-            that cleaning up goes on.
+    When its reader is gone, as with `… | head` or a closed terminal, that is taken for the hangup
+    which it is: the process sends itself SIGHUP, and what is written afterwards is dropped.
     """
 
     def __init__(self, stream: TextIO = sys.stdout) -> None:
@@ -108,4 +108,4 @@ class Screen:
             self._gone = True
             # Python flushes the stream once more when it ends, and would complain.
             os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
-            raise
+            signal.raise_signal(signal.SIGHUP)

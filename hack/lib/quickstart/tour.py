@@ -14,7 +14,7 @@ from typing import IO
 from quickstart.cluster import Cluster
 from quickstart.controller import Controller
 from quickstart.errors import QuickstartError
-from quickstart.kubectl import Kubectl, root_relative
+from quickstart.kubectl import Kubectl
 from quickstart.processes import ROOT, end_group
 from quickstart.screen import Screen
 from quickstart.undo import Undo
@@ -40,13 +40,13 @@ class Tour:
     # --- up
 
     def install(self) -> None:
-        """kro's own CRDs are served."""
+        """The CRDs of kro itself are served."""
         with self.screen.step("kro's own kinds") as step:
             missing = [file for file in sorted(CRDS.glob("*.yaml")) if not self._is_served(file)]
             for file in missing:
                 self._remove_in_the_end(_crd_of(file))
             for file in missing:
-                self.kubectl.show("apply", f"--filename={root_relative(file)}")
+                self._apply(file)
             for file in sorted(CRDS.glob("*.yaml")):
                 self.kubectl.wait(_crd_of(file), "--for=condition=Established")
             step.result = "the API server serves ResourceGraphDefinitions"
@@ -54,7 +54,8 @@ class Tour:
     def start(self, controller: Controller) -> None:
         """The controller runs, and no later step waits for one that does not."""
         with self.screen.step("The controller") as step:
-            self.screen.command(" ".join(controller.command))
+            program, command, *flags = controller.command
+            self.screen.command(" \\\n      ".join([f"{program} {command}", *flags]))
             self.screen.note(f"log: {controller.log}")
             self.undo.push("controller stopped", controller.stop)
             self.kubectl.guard = controller.check
@@ -68,7 +69,7 @@ class Tour:
             if not had_crd:
                 self._remove_in_the_end(GENERATED_CRD)
             self._remove_in_the_end(DEFINITION)
-            self.kubectl.show("apply", f"--filename={root_relative(EXAMPLE / 'rgd.yaml')}")
+            self._apply(EXAMPLE / "rgd.yaml")
             self.kubectl.wait(DEFINITION)
             self.kubectl.show("get", "rgd")
             step.result = "WebApplication is a kind of this cluster"
@@ -77,7 +78,10 @@ class Tour:
         """The instance is Ready and its children are there."""
         with self.screen.step("An instance: a web application") as step:
             self._remove_in_the_end(INSTANCE)
-            self.kubectl.show("apply", f"--filename={root_relative(EXAMPLE / 'instance.yaml')}")
+            manifest = EXAMPLE / "instance.yaml"
+            self.screen.command(f"cat {manifest.relative_to(ROOT)}")
+            self.screen.output(manifest.read_text())
+            self._apply(manifest)
             self.kubectl.wait(INSTANCE)
             self._show_table()
             self.kubectl.show("get", "deployment,service,ingress", "--selector=kro.run/owned=true")
@@ -157,6 +161,11 @@ class Tour:
 
     # --- inside
 
+    def _apply(self, file: Path) -> None:
+        # Server-side, because the API server holds a POST back while its kind is newer than two
+        # seconds (apiextensions-apiserver, `crdHandler`), and that is no time of kro's.
+        self.kubectl.show("apply", "--server-side", f"--filename={file.relative_to(ROOT)}")
+
     def _turn_ingress(self, *, on: bool) -> None:
         self._patch(json.dumps({"spec": {"ingress": {"enabled": on}}}))
         self.kubectl.wait(INSTANCE)
@@ -166,9 +175,9 @@ class Tour:
 
     def _show_table(self) -> None:
         table = self.kubectl.show("get", "webapplications")
-        header, row = (line.split() for line in table.splitlines()[:2])
-        self._expect("the columns", " ".join(header), "NAME STATE READY AGE")
-        self._expect("the instance's row", " ".join(row[:3]), "shop ACTIVE True")
+        header, *rows = [line.split() for line in table.splitlines()]
+        self._expect("the columns", header, ["NAME", "STATE", "READY", "AGE"])
+        self._expect("the rows", [row[:3] for row in rows], [["shop", "ACTIVE", "True"]])
 
     def _expect_projected_status(self) -> None:
         status = json.loads(self.kubectl.field(INSTANCE, ".status"))

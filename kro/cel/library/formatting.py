@@ -19,7 +19,7 @@ from kro.cel.failures import Failure
 from kro.cel.functions import Library, LiteralProblem, function, member
 from kro.cel.library import durations, timestamps
 from kro.cel.library.doubles import plain, word
-from kro.cel.syntax import Call, ListLiteral, Literal, Node
+from kro.cel.syntax import Call, ListLiteral, Literal, MapLiteral, Node
 from kro.cel.types import LIST_DYN, STRING, CelType, Kind
 from kro.cel.values import Value, is_list, is_map, kind_of, type_name
 
@@ -273,7 +273,7 @@ def _check(call: Call, type_at: Callable[[Node], CelType], report: LiteralProble
             report(call.target, f"index {index} out of range")
             return
         element = arguments.elements[index]
-        problem = _misfit(directive.clause, type_at(element))
+        problem = _literal_misfit(directive.clause, element, type_at)
         if problem:
             report(element, problem)
     surplus = len(arguments.elements) - len(directives)
@@ -286,6 +286,19 @@ def _check(call: Call, type_at: Callable[[Node], CelType], report: LiteralProble
 
 
 _UNKNOWN: Final = frozenset({Kind.DYN, Kind.PARAM, Kind.VARIABLE, Kind.ERROR})
+
+
+def _literal_misfit(clause: Clause, node: Node, type_at: Callable[[Node], CelType]) -> str:
+    """Return what is wrong with an argument, by its parts where it is written out."""
+    parts: list[Node] = []
+    if isinstance(node, ListLiteral) and not node.optional:
+        parts = node.elements
+    elif isinstance(node, MapLiteral) and not any(entry.optional for entry in node.entries):
+        parts = [part for entry in node.entries for part in (entry.key, entry.value)]
+    if not parts or type_at(node).kind not in clause.kinds:
+        return _misfit(clause, type_at(node))
+    problems = (_literal_misfit(clause, part, type_at) for part in parts)
+    return next((problem for problem in problems if problem), "")
 
 
 def _misfit(clause: Clause, got: CelType) -> str:

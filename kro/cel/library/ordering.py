@@ -28,6 +28,7 @@ COMPARABLE: Final[tuple[CelType, ...]] = (
 )
 _PLAIN: Final = frozenset({int, Uint, float, bool, str, bytes})
 _TIMES: Final = frozenset({Duration, Timestamp})
+_ORDERED: Final = _PLAIN | _TIMES
 _by_ns: Final = attrgetter("ns")
 
 
@@ -85,12 +86,24 @@ def _extreme(name: str, sign: int, values: Sequence[Value]) -> Value:
     if len(kinds) == 1 and kinds <= _PLAIN:
         return max(elements) if sign > 0 else min(elements)
     best = elements[0]
-    if type(best) not in _PLAIN | _TIMES:
-        raise NoSuchOverload
     for element in elements:
-        if sign * compare(element, best) > 0:
+        if sign * _compared(element, best) > 0:
             best = element
     return best
+
+
+def _compared(left: Value, right: Value) -> int:
+    """Return how two elements compare, 0 if they are of different kinds, as the reference has it.
+
+    Raises:
+        NoSuchOverload: the left one is of a kind that has no order.
+    """
+    if type(left) not in _ORDERED:
+        raise NoSuchOverload
+    try:
+        return compare(left, right)
+    except NoSuchOverload:
+        return 0
 
 
 def smallest(values: Sequence[Value]) -> Value:
@@ -110,6 +123,7 @@ def is_sorted(values: Sequence[Value]) -> bool:
     kinds = set(map(type, elements))
     if len(kinds) == 1 and kinds <= _PLAIN:
         return not any(map(gt, elements, elements[1:]))
-    if len(elements) == 1 and type(elements[0]) not in _PLAIN | _TIMES:
-        raise NoSuchOverload
-    return all(compare(one, other) <= 0 for one, other in pairwise(elements))
+    for before, element in pairwise([elements[0], *elements] if elements else []):
+        if _compared(element, before) < 0:
+            return False
+    return True

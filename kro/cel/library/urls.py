@@ -91,8 +91,9 @@ def parse_url(text: str) -> URL:
     Raises:
         ValueError: it takes no such text, or the fragment is malformed.
     """
-    if parse_request_uri(text).text == b"*":
-        return URL(b"*", b"", b"", b"*", b"")
+    request = parse_request_uri(text)
+    if text == "*":
+        return request
     scheme, rest = _split_scheme(text.encode("utf-8", "replace"))
     rest, _, fragment = rest.partition(b"#")
     parsed = _parts(scheme, rest, viewed_as_request=False)

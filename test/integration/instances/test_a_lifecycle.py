@@ -18,6 +18,7 @@ from support.lab import (
     Lab,
     annotations_of,
     group_kinds,
+    is_established,
     is_settled,
     labels_of,
     message,
@@ -292,9 +293,7 @@ async def test_a_13_versions_outside_the_usual_pattern(lab: Lab) -> None:
         },
         gvr=CRDS,
     )
-    await lab.kube.until(
-        CRDS, f"odds.{group}", lambda crd: condition(crd, "Established").get("status") == "True"
-    )
+    await lab.kube.until(CRDS, f"odds.{group}", is_established)
     await lab.define(f"""
 schema: {{kind: OddOne, spec: {{}}, status: {{seen: "${{other.metadata.name}}"}}}}
 resources:
@@ -338,82 +337,17 @@ resources:
     assert await lab.cm("f", later)
 
 
-POLICY = """
-apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingAdmissionPolicy
-metadata: {name: NAME}
-spec:
-  failurePolicy: Fail
-  matchConstraints:
-    resourceRules: [{apiGroups: [""], apiVersions: [v1], operations: OPERATIONS, resources: [configmaps]}]
-  validations: [{expression: "!object.metadata.name.endsWith('SUFFIX')", message: MESSAGE}]
-"""
-
-
 async def test_a_15_admission_denies_a_child(lab: Lab) -> None:
     """The reason of the denial is shown until it is gone, then forgotten."""
     await lab.define(MEMO)
     name = lab.namespace
-    await deny(lab, name, suffix="-note", text="no notes")
+    await lab.deny(name, suffix="-note", text="no notes")
     await lab.create("Memo", "m3", {"text": "x"})
     await lab.says("Memo", "m3", "no notes", state="ERROR")
     assert await lab.cm("m3-note") is None
-    await allow(lab, name)
+    await lab.allow(name)
     live = await lab.settled("Memo", "m3")
     assert "no notes" not in str(live["status"])
-
-
-async def deny(
-    lab: Lab, name: str, *, suffix: str, text: str, operations: str = "[CREATE, UPDATE]"
-) -> None:
-    """Deny config maps of the lab's namespace, and wait until that is in force."""
-    import yaml
-
-    policy = POLICY.replace("NAME", name).replace("SUFFIX", suffix).replace("MESSAGE", text)
-    await lab.kube.apply(yaml.safe_load(policy.replace("OPERATIONS", operations)))
-    await lab.kube.apply(
-        {
-            "apiVersion": "admissionregistration.k8s.io/v1",
-            "kind": "ValidatingAdmissionPolicyBinding",
-            "metadata": {"name": name},
-            "spec": {
-                "policyName": name,
-                "validationActions": ["Deny"],
-                "matchResources": {
-                    "namespaceSelector": {
-                        "matchLabels": {"kubernetes.io/metadata.name": lab.namespace}
-                    }
-                },
-            },
-        }
-    )
-    from kro.runtime.client import StatusError
-
-    async with asyncio.timeout(30):
-        while True:
-            manifest = {
-                "apiVersion": "v1",
-                "kind": "ConfigMap",
-                "metadata": {"name": f"probe{suffix}", "namespace": lab.namespace},
-            }
-            target = NamespacedName(lab.namespace, f"probe{suffix}")
-            try:
-                await lab.kube.client.apply(
-                    CONFIGMAPS,
-                    target,
-                    {**manifest, "data": {"x": str(asyncio.get_running_loop().time())}},
-                    field_manager="probe",
-                )
-            except StatusError:
-                return
-            await asyncio.sleep(0.1)
-
-
-async def allow(lab: Lab, name: str) -> None:
-    """Take the denial back."""
-    gvr = GVR("admissionregistration.k8s.io", "v1", "validatingadmissionpolicybindings")
-    await lab.kube.delete(gvr, name)
-    await lab.kube.delete(gvr._replace(resource="validatingadmissionpolicies"), name)
 
 
 async def test_a_16_user_metadata_on_the_instance_is_kept(lab: Lab) -> None:

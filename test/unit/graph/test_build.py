@@ -293,6 +293,23 @@ def test_yaml_aliases_cannot_blow_up_a_definition() -> None:
     assert "more than" in error.problem
 
 
+def test_search_for_errors_ends() -> None:
+    """Neither time nor text grow with what a hostile definition repeats."""
+    spec = definition(widget("a", spec={f"nme{i}": 1 for i in range(50_000)}))
+
+    assert len(errors_of(spec)) == 300
+
+
+def test_problem_repeats_no_more_of_an_expression_than_a_reader_needs() -> None:
+    """The excerpt shows where in it the error is."""
+    spec = definition(config_map("a", data={"x": "${" + "schema.spec.name + " * 200 + "nope}"}))
+
+    [error] = errors_of(spec)
+
+    assert "references unknown identifiers: [nope]" in error.problem
+    assert len(str(error)) < 1000
+
+
 def test_limit_of_dimensions_is_a_setting() -> None:
     """ForEach of two lists is fine by default and not under a limit of one."""
     dimensions = [{"a": "${schema.spec.tags}"}, {"b": "${schema.spec.tags}"}]

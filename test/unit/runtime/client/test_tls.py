@@ -130,7 +130,7 @@ async def test_a_server_is_believed_by_its_authority(tmp_path: Path) -> None:
                 assert await client.read("/x") == b'{"peer": ""}'
         for wrong in (Pem(path=str(other.certificate)), Pem()):
             async with connected(port, TlsSettings(authority=wrong)) as client:
-                with pytest.raises(UnreachableError, match="TLS .* failed: .*certificate"):
+                with pytest.raises(UnreachableError, match=r"TLS .* failed: .*certificate"):
                     await client.read("/x")
 
 

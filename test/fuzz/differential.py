@@ -1,0 +1,255 @@
+"""Compares kro's CEL with cel-expr-python (the C++ implementation) on random expressions.
+
+Values, static types and error classes must agree. Where both differ by a rule of kro's specification, the
+rule is named and counted; everything else is printed and fails the run.
+"""
+
+from __future__ import annotations
+
+import datetime
+import random
+import re
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from cel_expr_python import cel
+from cel_expr_python.ext import ext_bindings, ext_optional, ext_strings
+
+from fuzz.expressions import VARIABLES, Generator, bindings
+from kro.cel import types
+from kro.cel.environment import Environment
+from kro.cel.failures import BudgetExceeded, DataMissing, Failure
+from kro.cel.types import CelType, Kind
+from kro.cel.values import Value, kind_of
+from kro.errors import AuthorErrors
+
+_TYPES: Final[dict[str, tuple[CelType, Any]]] = {
+    "int": (types.INT, cel.Type.INT),
+    "double": (types.DOUBLE, cel.Type.DOUBLE),
+    "string": (types.STRING, cel.Type.STRING),
+    "bool": (types.BOOL, cel.Type.BOOL),
+    "list(int)": (types.list_of(types.INT), cel.Type.List(cel.Type.INT)),
+    "list(string)": (types.list_of(types.STRING), cel.Type.List(cel.Type.STRING)),
+    "map(string, int)": (
+        types.map_of(types.STRING, types.INT),
+        cel.Type.Map(cel.Type.STRING, cel.Type.INT),
+    ),
+    "map(string, string)": (
+        types.map_of(types.STRING, types.STRING),
+        cel.Type.Map(cel.Type.STRING, cel.Type.STRING),
+    ),
+    "dyn": (types.DYN, cel.Type.DYN),
+}
+_EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+_MICROSECOND: Final = datetime.timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of an expression: `compile`, `pending`, `runtime`, or `value` with kind and value."""
+
+    result: str
+    value: Any = None
+    text: str = ""
+    type: str = ""
+
+
+@dataclass
+class Tally:
+    """Counts of one run."""
+
+    results: Counter[str] = field(default_factory=Counter)
+    explained: Counter[str] = field(default_factory=Counter)
+    disagreements: list[str] = field(default_factory=list)
+
+    def add(self, other: Tally) -> None:
+        """Count what another run has counted, too."""
+        self.results += other.results
+        self.explained += other.explained
+        self.disagreements += other.disagreements
+
+
+def run(seed: int, count: int, deadline: float) -> Tally:
+    """Compare up to `count` expressions until the clock shows `deadline`."""
+    source = random.Random(seed)
+    generator = Generator(source)
+    ours = Environment({name: _TYPES[type_][0] for name, type_ in VARIABLES.items()})
+    theirs = cel.NewEnv(
+        variables={name: _TYPES[type_][1] for name, type_ in VARIABLES.items()},
+        extensions=[
+            ext_strings.ExtStrings(),
+            ext_optional.ExtOptional(),
+            ext_bindings.ExtBindings(),
+        ],
+    )
+    tally = Tally()
+    for _ in range(count):
+        if time.monotonic() >= deadline:
+            break
+        expression = generator.expression()
+        data = bindings(source)
+        mine = _ours(ours, expression, data)
+        other = _theirs(theirs, expression, data)
+        tally.results[mine.result] += 1
+        if _agree(mine, other):
+            continue
+        rule = next((name for name, holds in RULES.items() if holds(expression, mine, other)), None)
+        if rule is not None:
+            tally.explained[rule] += 1
+        else:
+            used = {name: value for name, value in data.items() if re.search(rf"\b{name}\b", expression)}
+            tally.disagreements.append(
+                f"{expression}\n  kro: {mine}\n  c++: {other}\n  with {used}"
+            )
+    return tally
+
+
+def _agree(mine: Outcome, other: Outcome) -> bool:
+    if mine.result != other.result:
+        return False
+    if mine.result == "compile":
+        return True
+    return mine.type == other.type and (mine.result != "value" or mine.value == other.value)
+
+
+def _ours(environment: Environment, expression: str, data: dict[str, Any]) -> Outcome:
+    try:
+        compiled = environment.compile(expression)
+    except AuthorErrors as errors:
+        return Outcome("compile", text=str(errors))
+    type_ = _type_name(str(compiled.type))
+    try:
+        return Outcome("value", _mine(compiled.value(data)), type=type_)
+    except DataMissing as missing:
+        return Outcome("pending", text=missing.problem, type=type_)
+    except (Failure, BudgetExceeded) as failure:
+        return Outcome("runtime", text=failure.problem, type=type_)
+
+
+def _mine(value: Value) -> Any:
+    kind = kind_of(value)
+    if kind is Kind.LIST:
+        return ("list", [_mine(one) for one in value])
+    if kind is Kind.MAP:
+        return ("map", {repr(_mine(key)): _mine(one) for key, one in value.items()})
+    if kind is Kind.TIMESTAMP:
+        return ("timestamp", value.ns // 1000)
+    if kind is Kind.DURATION:
+        return ("duration", _truncated(value.ns))
+    if kind is Kind.DOUBLE:
+        return ("double", repr(value))
+    if kind is Kind.TYPE:
+        return ("type", value.name)
+    if kind is Kind.OPTIONAL:
+        return ("optional", _mine(value.content) if value.has_value else None)
+    return (kind.value, value)
+
+
+def _truncated(ns: int) -> int:
+    return ns // 1000 if ns >= 0 else -(-ns // 1000)
+
+
+_CODES: Final = re.compile(r"NOT_FOUND|Index error: index=|index out of bounds|no such key")
+
+
+def _theirs(environment: Any, expression: str, data: dict[str, Any]) -> Outcome:
+    try:
+        compiled = environment.compile(expression)
+    except RuntimeError as error:
+        return Outcome("compile", text=str(error))
+    type_ = _type_name(str(compiled.return_type()))
+    try:
+        result = compiled.eval(data=data)
+    except RuntimeError as error:
+        return Outcome("runtime", text=str(error), type=type_)
+    if str(result.type()) == "ERROR":
+        text = str(result.value())
+        return Outcome("pending" if _CODES.search(text) else "runtime", text=text, type=type_)
+    return Outcome("value", _other(result), type=type_)
+
+
+def _other(result: Any) -> Any:
+    kind = str(result.type())
+    value = result.value()
+    if kind.startswith("LIST"):
+        return ("list", [_other(one) for one in list(value)])
+    if kind.startswith("MAP"):
+        entries = dict(value)
+        return ("map", {repr(_other_key(key)): _other(one) for key, one in entries.items()})
+    if kind == "TIMESTAMP":
+        return ("timestamp", (value - _EPOCH) // _MICROSECOND)
+    if kind == "DURATION":
+        return ("duration", value // _MICROSECOND)
+    if kind == "DOUBLE":
+        return ("double", repr(value))
+    if kind.startswith("NULL"):
+        return ("null_type", None)
+    if kind == "BYTES":
+        return ("bytes", bytes(value))
+    if kind in {"INT", "UINT", "BOOL", "STRING"}:
+        return (kind.lower(), value)
+    return (kind, repr(value))
+
+
+def _other_key(key: Any) -> Any:
+    return _other(key) if hasattr(key, "type") else _mine(key)
+
+
+_NAMES: Final = {
+    "google.protobuf.timestamp": "timestamp",
+    "google.protobuf.duration": "duration",
+    "null_type": "null",
+    "optional_type": "optional",
+}
+
+
+def _type_name(name: str) -> str:
+    """Return a common spelling of a type's name in both implementations."""
+    name = name.lower().replace("<", "(").replace(">", ")")
+    for long, short in _NAMES.items():
+        name = name.replace(long, short)
+    return name
+
+
+Rule = Callable[[str, Outcome, Outcome], bool]
+
+
+def _other_says(pattern: str, *mine: str) -> Rule:
+    """Return the rule for results of kro's where the C++ error text has the pattern."""
+    found = re.compile(pattern)
+    return lambda _, one, two: (
+        one.result in mine and two.result == "runtime" and bool(found.search(two.text))
+    )
+
+
+RULES: Final[dict[str, Rule]] = {
+    "§5.4: selecting from a scalar is pending; `has` of it is false, `.?` of it is none": _other_says(
+        r"Applying SELECT to non-message type|Invalid container type"
+        r"|No matching overloads found : _(\?\._|\[\?_\])\(",
+        "pending",
+        "value",
+    ),
+    "§2.1: equal keys in a map literal are allowed, the last one wins": _other_says(
+        "duplicate key in map", "value", "pending", "runtime"
+    ),
+    "§2.4: int(duration) gives nanoseconds": _other_says(
+        r"No matching overloads found : int\(duration\)", "value", "pending", "runtime"
+    ),
+    "§5.4: a key that no map can have is not there": _other_says("Invalid map key type", "pending"),
+    "§2.2: a map literal with a dyn value has dyn values": (
+        lambda text, one, two: one.result == two.result
+        and "{" in text
+        and "dyn" in one.type
+        and one.type != two.type
+        and (one.result != "value" or one.value == two.value)
+    ),
+    "§2.4: string(timestamp) keeps its offset, fractions have no trailing zeros": (
+        lambda text, one, two: one.result == two.result == "value"
+        and "string(" in text
+        and ("timestamp(" in text or "duration(" in text)
+    ),
+}
+"""Why kro is right where both differ; the sections are those of the specification of CEL."""
