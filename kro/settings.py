@@ -163,10 +163,10 @@ class Settings:
         "graceful-shutdown-timeout", 60.0, parse_duration, "duration",
         "how long running passes may take to end; negative: for ever")
     definition_workers: int = _flag(
-        "resource-graph-definition-concurrent-reconciles", 1, _parse_count, "int",
+        "resource-graph-definition-concurrent-reconciles", 8, _parse_count, "int",
         "definitions reconciled at once")
     revision_workers: int = _flag(
-        "graph-revision-concurrent-reconciles", 1, _parse_count, "int",
+        "graph-revision-concurrent-reconciles", 8, _parse_count, "int",
         "revisions reconciled at once")
     instance_workers: int = _flag(
         "dynamic-controller-concurrent-reconciles", 16, _parse_count, "int",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Iterable
+from typing import Final, TypeAlias
 
 from kro import __version__
+from kro.controllers.compiler import Compiler
 from kro.controllers.crd import CRDS, is_owned, owner_of
 from kro.controllers.definition import (
     DEFINITIONS,
@@ -16,6 +17,15 @@ from kro.controllers.definition import (
 )
 from kro.controllers.instance import Claims, InstanceController, InstanceSettings
 from kro.controllers.kinds import CRD_SCOPE, KIND_INDEX, Kinds, kind_key, mappings
+from kro.controllers.revision import (
+    REVISIONS,
+    SNAPSHOT_INDEX,
+    CompiledRevisions,
+    RevisionController,
+    definition_of,
+    name_of,
+    snapshot_name,
+)
 from kro.errors import KroError
 from kro.graph import Gates, Limits
 from kro.logs import get_logger
@@ -29,6 +39,7 @@ from kro.metrics.recorders import (
     InstanceRecorder,
     QueueRecorder,
     RegistryRecorder,
+    RevisionRecorder,
 )
 from kro.refs import GVK, GVR, Mapped, NamespacedName
 from kro.runtime import (
@@ -37,13 +48,13 @@ from kro.runtime import (
     Coordinator,
     Discovery,
     Event,
-    Informed,
     Informers,
     LoopClock,
     LoopHealth,
     Manager,
     Part,
     Priority,
+    Reconcile,
     Recorder,
     Registry,
     RegistrySettings,
@@ -70,8 +81,12 @@ from kro.settings import Settings
 
 LEASE: Final = "controller.kro.run"
 DEFINITION_CONTROLLER: Final = "ResourceGraphDefinition"
+REVISION_CONTROLLER: Final = "graphrevision"
 FIRST_LOAD_S: Final = 60.0
 USER_AGENT: Final = f"kro/{__version__}"
+
+
+Handles: TypeAlias = Callable[[Event], None]
 
 
 class NoLeaseNamespaceError(KroError):
@@ -132,95 +147,145 @@ class Parts:
             metrics=CoordinatorRecorder(metrics),
         )
         self.registry.coordinator = self.coordinator
-        self.served = ServedKinds(registry=self.registry, make=self._instance_controller)
-        self.definitions = self._definitions()
-
-    def _definitions(self) -> Controller:
-        """Return the controller of definitions, fed by definitions and by CRDs."""
-        settings = self._settings
-        crds = self.informers.watch(
-            CRDS,
-            CRD_SCOPE,
-            owner="definitions",
-            indexes={KIND_INDEX: kind_key, OWNER_INDEX: _owner},
+        crd_indexes = {KIND_INDEX: kind_key, OWNER_INDEX: _owner}
+        watch = self.informers.watch
+        self._crds = watch(CRDS, CRD_SCOPE, owner="definitions", indexes=crd_indexes)
+        self._definitions = watch(DEFINITIONS, owner="definitions")
+        self._revisions = watch(
+            REVISIONS, owner="definitions", indexes={SNAPSHOT_INDEX: snapshot_name}
         )
-        definitions = self.informers.watch(DEFINITIONS, owner="definitions")
-        passes = DefinitionController(
-            client=self.client,
-            clock=self._clock,
-            definitions=definitions,
-            crds=crds,
-            kinds=Kinds(client=self.client, crds=crds, discovery=self.discovery),
-            served=self.served,
+        self._compose()
+
+    def _compose(self) -> None:
+        """Make the controllers of definitions and revisions, and feed them."""
+        settings, metrics = self._settings, self._metrics
+        of_definitions, of_revisions = DefinitionRecorder(metrics), RevisionRecorder(metrics)
+        kinds = Kinds(client=self.client, crds=self._crds, discovery=self.discovery)
+        compiled = CompiledRevisions(moved=of_revisions.moved)
+        compiler = Compiler(
+            kinds=kinds,
             limits=Limits(
                 dimensions=settings.max_collection_dimensions,
                 collection_size=settings.max_collection_size,
             ),
             gates=Gates(omit=settings.gates().CELOmitFunction),
-            metrics=DefinitionRecorder(self._metrics),
+            now=self._clock.now,
+            built=of_definitions.built,
+        )
+        passes = DefinitionController(
+            client=self.client,
+            clock=self._clock,
+            definitions=self._definitions,
+            revisions=self._revisions,
+            crds=self._crds,
+            kinds=kinds,
+            compiler=compiler,
+            compiled=compiled,
+            served=ServedKinds(registry=self.registry, make=self._instance_controller),
+            metrics=of_definitions,
             allow_crd_deletion=settings.allow_crd_deletion,
             progress_s=settings.progress_requeue_delay_s,
+            kept_revisions=settings.max_graph_revisions,
         )
-        controller = Controller(
-            DEFINITION_CONTROLLER,
-            passes.reconcile,
+        self.definitions = self._controller(
+            DEFINITION_CONTROLLER, passes.reconcile, settings.definition_workers
+        )
+        revisions = RevisionController(
+            client=self.client,
             clock=self._clock,
-            concurrency=settings.definition_workers,
-            backoff=BackoffSettings(base_s=0.005, rate=10.0, burst=100),
-            metrics=ControllerRecorder(
-                self._metrics, DEFINITION_CONTROLLER, workers=settings.definition_workers
-            ),
-            queue_metrics=QueueRecorder(self._metrics, DEFINITION_CONTROLLER),
+            revisions=self._revisions,
+            compiler=compiler,
+            compiled=compiled,
+            metrics=of_revisions,
+            published=lambda name: self.definitions.enqueue(NamespacedName("", name)),
         )
-        self._first = (definitions, crds)
-        self._feed(controller, passes, definitions, crds)
-        return controller
+        self.revisions = self._controller(
+            REVISION_CONTROLLER, revisions.reconcile, settings.revision_workers
+        )
+        self._feed(passes)
 
-    def _feed(
-        self,
-        controller: Controller,
-        passes: DefinitionController,
-        definitions: Informed,
-        crds: Informed,
-    ) -> None:
-        """Bring events to the definition queue, once both stores are whole.
+    def _controller(self, name: str, reconcile: Reconcile, workers: int) -> Controller:
+        return Controller(
+            name,
+            reconcile,
+            clock=self._clock,
+            concurrency=workers,
+            backoff=BackoffSettings(base_s=0.005, rate=10.0, burst=100),
+            metrics=ControllerRecorder(self._metrics, name, workers=workers),
+            queue_metrics=QueueRecorder(self._metrics, name),
+        )
 
-        A pass that saw the definitions and no CRDs would take every kind for missing.
+    def _feed(self, passes: DefinitionController) -> None:
+        """Bring events to the queues of definitions and revisions, once all stores are whole.
+
+        A pass that saw the definitions and not the CRDs would take every kind for missing.
         """
 
-        def both_whole() -> None:
-            if definitions.synced and crds.synced:
-                for name in definitions.keys():  # noqa: SIM118 - a lister is no mapping
-                    controller.enqueue(name, Priority.SWEEP)
-                for crd in crds.list():
-                    for name in passes.concerned(crd):
-                        controller.enqueue(name, Priority.SWEEP)
+        def once_whole(*handlers: Handles) -> Handles:
+            def handle(event: Event) -> None:
+                if self._is_whole():
+                    for handler in handlers:
+                        handler(event)
 
-        def when_whole(event: Event, handle: Callable[[Event], None]) -> None:
-            if definitions.synced and crds.synced:
-                handle(event)
+            return handle
 
-        own = enqueue_object(controller, wants=passes.wants)
-        mapped = enqueue_mapped(controller, lambda stored: passes.concerned(stored.object()))
+        def begin() -> None:
+            if self._is_whole():
+                self._begin(passes)
 
-        def on_crd(event: Event) -> None:
-            if not event.initial:
-                self._forget(event.new or event.old)
-            when_whole(event, mapped)
+        def concerned(stored: Stored) -> Iterable[NamespacedName]:
+            return passes.concerned(stored.object())
 
-        definitions.add_handler(lambda event: when_whole(event, own), on_synced=both_whole)
-        crds.add_handler(on_crd, on_synced=both_whole)
+        def concerned_revisions(stored: Stored) -> Iterable[NamespacedName]:
+            for name in concerned(stored):
+                yield from self._revisions_of(name.name)
+
+        def frozen(stored: Stored) -> Iterable[NamespacedName]:
+            yield NamespacedName("", definition_of(stored.object()))
+
+        own = enqueue_object(self.definitions, wants=passes.wants)
+        self._definitions.add_handler(once_whole(own), on_synced=begin)
+        self._revisions.add_handler(
+            once_whole(enqueue_object(self.revisions), enqueue_mapped(self.definitions, frozen)),
+            on_synced=begin,
+        )
+        self._crds.add_handler(
+            once_whole(
+                self._forget,
+                enqueue_mapped(self.definitions, concerned),
+                enqueue_mapped(self.revisions, concerned_revisions),
+            ),
+            on_synced=begin,
+        )
+
+    def _is_whole(self) -> bool:
+        return all(store.synced for store in (self._definitions, self._revisions, self._crds))
+
+    def _begin(self, passes: DefinitionController) -> None:
+        """Look at everything once: revisions first, for definitions wait for them."""
+        for name in self._revisions.keys():  # noqa: SIM118 - a lister is no mapping
+            self.revisions.enqueue(name, Priority.SWEEP)
+        for name in self._definitions.keys():  # noqa: SIM118 - a lister is no mapping
+            self.definitions.enqueue(name, Priority.SWEEP)
+        for crd in self._crds.list():
+            for name in passes.concerned(crd):
+                self.definitions.enqueue(name, Priority.SWEEP)
+
+    def _revisions_of(self, definition: str) -> list[NamespacedName]:
+        found = self._revisions.by_index(SNAPSHOT_INDEX, definition)
+        return [NamespacedName("", name_of(revision)) for revision in found]
 
     async def settle(self) -> None:
         """Keep the collector away from what the process starts with, once that is loaded."""
-        for informed in self._first:
+        for informed in (self._definitions, self._revisions, self._crds):
             await informed.wait_synced(FIRST_LOAD_S)
         freeze_collector()
         await asyncio.get_running_loop().create_future()
 
-    def _forget(self, crd: Stored | None) -> None:
+    def _forget(self, event: Event) -> None:
         """Ask again what is served: a CRD came, changed or went."""
-        if crd is None:
+        crd = event.new or event.old
+        if event.initial or crd is None:
             return
         for mapped in mappings(crd.object()).values():
             self.discovery.forget(mapped.gvr.group, mapped.gvr.version)
@@ -307,6 +372,12 @@ def _stages(parts: Parts, health: LoopHealth, elector: LeaderElector | None) -> 
             run=parts.definitions.run,
             stage=Stage.WORK,
             drain=parts.definitions.drain,
+        ),
+        Part(
+            name="revisions",
+            run=parts.revisions.run,
+            stage=Stage.WORK,
+            drain=parts.revisions.drain,
         ),
         Part(
             name="instances",

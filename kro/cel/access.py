@@ -101,7 +101,7 @@ def _position(key: Value) -> int:
 
 
 def find(operand: Value, key: Value) -> Optional:
-    """Return `operand[?key]` and `operand.?key`: an optional, without content if there is no such."""
+    """Return `operand[?key]` or `operand.?key`: an optional, empty if there is no such."""
     if is_map(operand):
         if not _is_key(operand, key) or key not in operand:
             return NONE
@@ -145,7 +145,7 @@ def elements(operand: Value) -> Sequence[Value] | Iterable[Value]:
 
 
 def pairs(operand: Value) -> Iterable[tuple[Value, Value]]:
-    """Return what a comprehension with two variables goes over: index and element, key and value."""
+    """Return what a comprehension with two variables goes over: index, element; key, value."""
     if is_list(operand):
         charge(len(operand))
         return enumerate(operand)

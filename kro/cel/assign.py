@@ -1,4 +1,7 @@
-"""Whether a result may be written to a field (spec: cel.md §3.5). The odd cases are the reference's."""
+"""Whether a result may be written to a field (spec: cel.md §3.5).
+
+The odd cases are the reference's.
+"""
 
 from __future__ import annotations
 

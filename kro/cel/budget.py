@@ -1,9 +1,9 @@
 """The bound on one evaluation's work, so that no expression can hang or fill the memory.
 
-One evaluation may spend `LIMIT` units. Units are spent where work multiplies: one per element that a
-comprehension visits, per element or character that a function or `+` copies, per node that is compared,
-converted or formatted. Whoever builds something that is larger than its arguments calls `charge`
-*before* building it.
+One evaluation may spend `LIMIT` units. Units are spent where work multiplies: one per element that
+a comprehension visits, per element or character that a function or `+` copies, per node that is
+compared, converted or formatted. Whoever builds something that is larger than its arguments calls
+`charge` *before* building it.
 
 The limit is far above what definitions need (the largest object an API server stores has about
 1.5 million characters), and spending it all takes a few seconds.

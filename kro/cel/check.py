@@ -1,8 +1,8 @@
-"""The type checker: overloads by unification, fields against schemas, all errors of an expression at once.
+"""The type checker: overloads by unification, fields against schemas, all errors at once.
 
 Each node is visited once; a node that was reported has the type `ERROR`, which fits everything, so
-that one mistake is one error. Results are kept by node and finished at the end, when all variables are
-known.
+that one mistake is one error. Results are kept by node and finished at the end, when all variables
+are known.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class Checked:
     names: Mapping[Node, str]
     """Selections and identifiers that stand for a (qualified) variable, by its full name."""
     calls: Mapping[Node, tuple[Signatures, tuple[Overload, ...], bool]]
-    """The function of a call, the overloads that may apply, and whether its target is a namespace."""
+    """A call's function, the overloads that may apply, and whether its target is a namespace."""
     problems: tuple[Problem, ...]
 
 

@@ -1,11 +1,11 @@
 """From a checked tree to a Python function: three-address code, one statement a line.
 
-The types that the checker found only choose which fast path is tried first; each fast path looks at the
-values it meets, and what does not fit goes through the general operation. So data that is not what its
-schema says behaves as it must.
+The types that the checker found only choose which fast path is tried first; each fast path looks at
+the values it meets, and what does not fit goes through the general operation. So data that is not
+what its schema says behaves as it must.
 
-CPython allows 100 levels of indentation and 20 nested blocks: what would nest deeper becomes a function of
-its own, which takes the local names that are in scope.
+CPython allows 100 levels of indentation and 20 nested blocks: what would nest deeper becomes a
+function of its own, which takes the local names that are in scope.
 """
 
 from __future__ import annotations
@@ -172,7 +172,7 @@ class Generator(Emitter):
         return Operand("None")
 
     def _named(self, part: Node, node: Node) -> Operand:
-        """Generate `part` so that its text is a name: constants have no attributes and no identity."""
+        """Generate `part` so that its text is a name: constants have no attributes, no identity."""
         operand = self._strict(part, node)
         return self._set(operand.text, operand.kind) if operand.constant else operand
 
@@ -409,7 +409,7 @@ class Generator(Emitter):
         return Operand(target, kinds[0] if kinds[0] is kinds[1] else None)
 
     def _logic(self, node: Call) -> Operand:
-        """Generate `a && b && …`: a false operand decides, whatever fails; else the first failure."""
+        """Generate `a && b && …`: a false operand decides, else the first failure is raised."""
         decides = node.function == "_||_"
         target = self._fresh()
         failure = self._fresh("e")
@@ -631,7 +631,7 @@ def _may_fail(node: Node) -> bool:
 
 
 def _guard(param: CelType, argument: Operand) -> str | None:
-    """Return the test that an argument fits a parameter: empty if it surely does, None if unknown."""
+    """Return the test that an argument fits: empty if it surely does, None if there is none."""
     kind = param.kind
     if kind is Kind.DYN or kind is Kind.PARAM or argument.kind is kind:
         return ""

@@ -1,7 +1,7 @@
 """Writing generated code: lines, names, functions, and what the code may call.
 
-Every line belongs to one node, so the line at which an exception passed through the generated code says
-which sub-expression failed, at no cost while all goes well.
+Every line belongs to one node, so the line at which an exception passed through the generated code
+says which sub-expression failed, at no cost while all goes well.
 """
 
 from __future__ import annotations
@@ -51,9 +51,21 @@ def _fits(param: CelType, value: Value) -> bool:
     return True
 
 
-_BUILTINS: Final = (
-    "KeyError IndexError TypeError bool bytes dict float int isinstance len list str type".split()
-)
+_BUILTINS: Final = [
+    "KeyError",
+    "IndexError",
+    "TypeError",
+    "bool",
+    "bytes",
+    "dict",
+    "float",
+    "int",
+    "isinstance",
+    "len",
+    "list",
+    "str",
+    "type",
+]
 
 RUNTIME: Final[Mapping[str, Any]] = {
     "__builtins__": {name: getattr(builtins, name) for name in _BUILTINS},
@@ -120,7 +132,10 @@ class Variable:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """Generated code. `places[line]` is the offset of the node of a line, and the only name it reads."""
+    """Generated code.
+
+    Shape: `places[line]` is the offset of the line's node, and the only variable that node reads.
+    """
 
     run: Callable[[Mapping[str, Any]], Value]
     places: tuple[tuple[int, str], ...]

@@ -92,7 +92,7 @@ class Environment:
         vocabulary: Vocabulary | None = None,
         dialect: Dialect | None = None,
     ) -> None:
-        """Declare `variables`; `omit` admits `omit()`. The rest serves the tests of the language."""
+        """Declare `variables`; `omit` admits `omit()`. The rest is for tests of the language."""
         self._vocabulary = vocabulary or (_KRO_OMIT if omit else _KRO)
         self._variables = dict(variables or {})
         self._omit = omit
@@ -229,8 +229,8 @@ def _brackets(source: str) -> int:
 def _with_room(depth: int, work: Callable[[], _T]) -> _T:
     """Return `work()`, on a fresh stack if it may recurse deeply.
 
-    Python counts frames by thread. A caller that is deep in its own stack would otherwise make a legal
-    expression fail.
+    Python counts frames by thread. A caller that is deep in its own stack would otherwise make a
+    legal expression fail.
     """
     if depth <= _SHALLOW:
         return work()
@@ -239,7 +239,7 @@ def _with_room(depth: int, work: Callable[[], _T]) -> _T:
     def run() -> None:
         try:
             outcome.extend((True, work()))
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - it is raised again in the caller
             outcome.extend((False, error))
 
     thread = threading.Thread(target=run, name="cel-deep-expression", daemon=True)

@@ -78,8 +78,8 @@ class Expression:
     def evaluate(self, bindings: Mapping[str, Any]) -> NativeValue | Pending:
         """Return the native value, or that data is missing.
 
-        `bindings` are plain JSON or values from `wrap`, by variable. The result may share parts with
-        them; neither may be changed.
+        `bindings` are plain JSON or values from `wrap`, by variable. The result may share parts
+        with them; neither may be changed.
 
         Raises:
             EvaluationError: the expression failed in a way that waiting does not heal.
@@ -87,7 +87,7 @@ class Expression:
         return self._evaluated(bindings, to_native)  # type: ignore[no-any-return]
 
     def conditions(self, bindings: Mapping[str, Any]) -> tuple[Condition, ...] | Pending:
-        """Return the conditions that an entry of `status.conditions` gives: one, or those of a list.
+        """Return the conditions that an entry of `status.conditions` gives: one or a list's.
 
         Raises:
             EvaluationError: it failed, or its value is something else.
@@ -123,8 +123,8 @@ class Expression:
     def trace(self, bindings: Mapping[str, Any]) -> tuple[Step, ...]:
         """Return every sub-expression that was evaluated, in the order of evaluation.
 
-        Elements of comprehensions appear once per element. A failure ends the list, unless an operator
-        absorbed it.
+        Elements of comprehensions appear once per element. A failure ends the list, unless an
+        operator absorbed it.
         """
         steps: list[Step] = []
         source = self.template.source

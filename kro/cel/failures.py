@@ -1,7 +1,7 @@
 """Failures of an evaluation. Private to the package: callers see `Pending` or `EvaluationError`.
 
-A failure that only means that data is not there yet is a `DataMissing`; the class decides, never the
-text. `&&`, `||`, `all` and `exists` absorb every `Failure`, but not `BudgetExceeded`.
+A failure that only means that data is not there yet is a `DataMissing`; the class decides, never
+the text. `&&`, `||`, `all` and `exists` absorb every `Failure`, but not `BudgetExceeded`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class NoSuchOverload(Failure):
 
 
 class BudgetExceeded(Exception):
-    """The expression works on more data than one evaluation may. No `Failure`: nothing absorbs it."""
+    """The expression works on more data than it may. No `Failure`: nothing absorbs it."""
 
     def __init__(self, problem: str) -> None:
         self.problem = problem

@@ -1,10 +1,10 @@
 """How libraries declare functions and macros.
 
-A `Library` is a frozen value: functions by name, each with overloads over CEL types, and macros. The
-checker picks overloads by the static types; at run time an overload is called only with arguments
-whose *kinds* fit its parameters (shallowly: a `list(string)` parameter guarantees a list, not its
-elements). If no overload fits the kinds at run time, the evaluator fails with `NoSuchOverload`
-before any `call`. `Uint` is a kind of its own, and so is bool.
+A `Library` is a frozen value: functions by name, each with overloads over CEL types, and macros.
+The checker picks overloads by the static types; at run time an overload is called only with
+arguments whose *kinds* fit its parameters (shallowly: a `list(string)` parameter guarantees a list,
+not its elements). If no overload fits the kinds at run time, the evaluator fails with
+`NoSuchOverload` before any `call`. `Uint` is a kind of its own, and so is bool.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class LiteralProblem(Protocol):
 
 
 LiteralCheck: TypeAlias = Callable[[Call, Callable[[Node], CelType], LiteralProblem], None]
-"""Called after type checking with the call, a function from node to its static type, and `report`."""
+"""Called after type checking with the call, a function from node to static type, and `report`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,8 @@ class Macro:
     """A call that is rewritten while parsing.
 
     `namespace` asks for a target that is this very name (`cel.bind`, `runtime.newCondition`);
-    otherwise `member` says whether the call needs a target. `arity` counts the arguments without it.
+    otherwise `member` says whether the call needs a target. `arity` counts the arguments without
+    it.
     """
 
     name: str

@@ -22,9 +22,10 @@ class SyntaxFault(Exception):
 
 
 class Token(NamedTuple):
-    """One token; `kind` is the operator itself, or a word: ident, quoted, int, uint, float, str, bytes.
+    """One token.
 
-    The last token of every text has the kind `end`.
+    `kind` is the operator itself, or a word: ident, quoted, int, uint, float, str, bytes. The last
+    token of every text has the kind `end`.
     """
 
     kind: str

@@ -1,4 +1,4 @@
-"""The macros of the language: `has`, comprehensions, `cel.bind`, `optMap`, and `cel.block` for tests."""
+"""The macros of the language: `has`, comprehensions, `cel.bind`, `optMap` and `cel.block`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _has(context: MacroContext, call: Call) -> Node:
 
 
 def _fold(kind: FoldKind, variables: int) -> Expansion:
-    """Return the expansion for a comprehension whose arguments are variables, [filter,] and a body."""
+    """Return the expansion for a comprehension that takes variables, [filter,] and a body."""
 
     def expand(context: MacroContext, call: Call) -> Node:
         target = call.target

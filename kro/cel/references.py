@@ -1,4 +1,4 @@
-"""The names that an expression uses, found on the tree before any type is known (spec: cel.md §4)."""
+"""The names that an expression uses, found before any type is known (spec: cel.md §4)."""
 
 from __future__ import annotations
 

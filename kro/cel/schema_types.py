@@ -1,4 +1,7 @@
-"""OpenAPI schemas as CEL types (spec: cel.md §3.2, §3.3). Structs look at their properties when asked."""
+"""OpenAPI schemas as CEL types (spec: cel.md §3.2, §3.3).
+
+Structs look at their properties when they are asked for a field.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,6 @@ from kro.cel.types import (
     TIMESTAMP,
     CelType,
     Kind,
-    map_of,
 )
 from kro.cel.wrapped import properties, view_of
 from kro.refs import JsonObject

@@ -1,7 +1,7 @@
 """Expressions in YAML strings: find `${...}`, lower string templates to CEL, map positions back.
 
-The scanner knows nothing of CEL but double quotes, backslashes and braces (spec: cel.md §1.1). What it
-finds is lowered to one CEL text; every position in that text can be traced to the author's own.
+The scanner knows nothing of CEL but double quotes, backslashes and braces (spec: cel.md §1.1). What
+it finds is lowered to one CEL text; every position in that text can be traced to the author's own.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ class Match:
 
 
 MAX_STEPS: Final = 2_000_000
-"""Quotes, backslashes and braces that one scan looks at. Openings that never close are looked at again
+"""Quotes, backslashes and braces that one scan looks at.
+
+Openings that never close are looked at again
 and again; this keeps a text made of them from taking time by the square of its length."""
 
 
@@ -38,7 +40,8 @@ def scan(text: str) -> tuple[Match, ...]:
     An expression that never closes is plain text.
 
     Raises:
-        ExpressionError: `${` inside an open expression and outside a double-quoted literal, or far too
+        ExpressionError: `${` inside an open expression and outside a double-quoted literal, or far
+        too
             many openings that never close.
     """
     found: list[Match] = []

@@ -1,8 +1,8 @@
 """The syntax tree: what the parser returns and macros rewrite.
 
-Nodes are compared by identity, so that a pass can keep what it finds in a dict by node. `pos` is the
-offset, in code points, of the character that an error about this node points at. Macros are expanded
-while parsing; the tree holds `Fold`, `Bind` and `OptionalMap` in their place.
+Nodes are compared by identity, so that a pass can keep what it finds in a dict by node. `pos` is
+the offset, in code points, of the character that an error about this node points at. Macros are
+expanded while parsing; the tree holds `Fold`, `Bind` and `OptionalMap` in their place.
 """
 
 from __future__ import annotations
@@ -109,8 +109,8 @@ class Fold(Node):
     """A comprehension over `range`.
 
     Shape: one name in `names` stands for elements or map keys, two for index and element or key and
-    value. `predicate` is the condition of ALL, EXISTS and EXISTS_ONE (which have no `body`), and the
-    optional filter of the others.
+    value. `predicate` is the condition of ALL, EXISTS and EXISTS_ONE (which have no `body`), and
+    the optional filter of the others.
     """
 
     kind: FoldKind

@@ -1,7 +1,8 @@
 """Assignability with type variables: the part of the checker that knows nothing of expressions.
 
-Follows the rules of cel-go's checker: a variable takes the first type it meets and widens to `dyn` when
-a less specific one comes; null fits structs, times and opaque types; dyn fits everything both ways.
+Follows the rules of cel-go's checker: a variable takes the first type it meets and widens to `dyn`
+when a less specific one comes; null fits structs, times and opaque types; dyn fits everything both
+ways.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class Substitution:
         return CelType(Kind.VARIABLE, f"_var{self._count}")
 
     def apply(self, type_: CelType, *, default: CelType | None = None) -> CelType:
-        """Return `type_` with known variables replaced; unknown ones by `default` if it is given."""
+        """Return `type_` with known variables replaced, and unknown ones by `default` if given."""
         kind = type_.kind
         if kind is Kind.VARIABLE:
             known = self._known.get(type_)
@@ -133,7 +134,7 @@ _ANY: Final = frozenset({Kind.DYN, Kind.ERROR})
 
 
 def most_general(one: CelType, other: CelType) -> CelType:
-    """Return the less specific of two compatible types; what null may stand for goes before null."""
+    """Return the less specific of two compatible types; what null can stand for goes first."""
     if one.kind is Kind.NULL and other.kind in _NULLABLE:
         return other
     if other.kind is Kind.NULL and one.kind in _NULLABLE:

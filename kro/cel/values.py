@@ -14,9 +14,9 @@
 | omit() | `OMIT` |
 | types of libraries | their own classes, with a class attribute `cel_type` |
 
-Values are never changed after they were made. Kinds are told by the exact class (`type(v) is int`), for
-`True == 1` and `isinstance(True, int)` hold in Python and must not hold in CEL. Lists are read through
-`len`, iteration and `[i]`, maps through the `Mapping` methods, whatever stands behind them.
+Values are never changed after they were made. Kinds are told by the exact class (`type(v) is int`),
+for `True == 1` and `isinstance(True, int)` hold in Python and must not hold in CEL. Lists are read
+through `len`, iteration and `[i]`, maps through the `Mapping` methods, whatever stands behind them.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Final, TypeAlias, final
 
 from kro.cel import types
+from kro.cel.budget import charge
 from kro.cel.failures import Failure, NoSuchOverload
 from kro.cel.types import CelType, Kind
 
@@ -73,7 +74,7 @@ class Timestamp:
 
 @final
 class Duration:
-    """A span of time in nanoseconds, within int64 or, as the difference of timestamps, beyond."""
+    """A span of time in nanoseconds, within int64."""
 
     __slots__ = ("ns",)
 
@@ -223,7 +224,7 @@ _FALSE: Final = _BoolKey(False)
 
 @final
 class KeyedMap(MapValue):
-    """A map with any keys that CEL allows. Numeric keys are one key if they are equal as numbers."""
+    """A map with any keys that CEL allows; numbers that are equal are one key."""
 
     __slots__ = ("_entries",)
 
@@ -310,7 +311,7 @@ def kind_of(value: Value) -> Kind:
 
 
 def type_name(value: Value) -> str:
-    """Return the name of the value's type, as `type(x)` and messages show it, without parameters."""
+    """Return the name of the value's type as `type(x)` shows it, without parameters."""
     kind = kind_of(value)
     if kind is Kind.STRUCT or kind is Kind.OPAQUE:
         return str(value.cel_type.name)
@@ -384,12 +385,14 @@ class EqualByRule:
 def _equal_lists(left: Sequence[Value], right: Sequence[Value]) -> bool:
     if len(left) != len(right):
         return False
+    charge(len(left))
     return all(equal(one, other) for one, other in zip(left, right, strict=True))
 
 
 def _equal_dicts(left: dict[str, Value], right: dict[str, Value]) -> bool:
     if len(left) != len(right):
         return False
+    charge(len(left))
     for key, value in left.items():
         if key not in right or not equal(value, right[key]):
             return False
@@ -399,6 +402,7 @@ def _equal_dicts(left: dict[str, Value], right: dict[str, Value]) -> bool:
 def _equal_maps(left: Mapping[Value, Value], right: Mapping[Value, Value]) -> bool:
     if len(left) != len(right):
         return False
+    charge(len(left))
     for key, value in left.items():
         if key not in right or not equal(value, right[key]):
             return False

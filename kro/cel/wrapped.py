@@ -1,8 +1,8 @@
 """Data seen through its schema: lazy, without copying (spec: cel.md §5.1, wrapped data).
 
-A `View` turns one raw JSON value into a run-time value. Views are made from schemas on demand and kept,
-so that a large schema costs what is read of it. Objects, maps and lists become thin wrappers over the raw
-value; scalars are checked and converted when they are read.
+A `View` turns one raw JSON value into a run-time value. Views are made from schemas on demand and
+kept, so that a large schema costs what is read of it. Objects, maps and lists become thin wrappers
+over the raw value; scalars are checked and converted when they are read.
 """
 
 from __future__ import annotations
@@ -448,8 +448,8 @@ def wrap(value: Any, type_: CelType | None) -> Value:
     """Return JSON data as a value that reads itself through the schema of its type.
 
     `type_` comes from `schema_type`, or is a list of such a type (for collections); without one the
-    data stays plain. The data is not copied and must not change while the value is in use. Data that
-    contradicts the schema fails when an expression reads it.
+    data stays plain. The data is not copied and must not change while the value is in use. Data
+    that contradicts the schema fails when an expression reads it.
     """
     if type_ is None or value is None:
         return value

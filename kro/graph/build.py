@@ -22,7 +22,7 @@ from kro.graph.content import check_json
 from kro.graph.dag import deletion_waves, find_cycles, topological_order
 from kro.graph.definition import Definition, read_definition
 from kro.graph.draft import Draft, read_draft
-from kro.graph.expressions import Inspected, Inspector, places
+from kro.graph.expressions import Inspected, Inspector, Typed, places
 from kro.graph.node import INSTANCE_ID, Gates, Graph, InstanceNode, Limits, Node
 from kro.graph.problems import Problems, each
 from kro.graph.revision import spec_hash
@@ -86,16 +86,17 @@ def build(
     untyped = frozenset(id_ for id_, draft in drafts.by_id.items() if draft.kind is None)
     if not schema.whole:
         untyped |= {INSTANCE_ID}
-    environment = drafts.environment.extend(_variables(drafts, types, schema))
-    compiler = Compiler(environment, untyped, problems)
+    variables = _variables(drafts, types, schema)
+    typed = Typed(drafts.environment.extend(variables), problems)
+    compiler = Compiler(typed, untyped, problems)
     nodes: dict[str, Node] = {}
     for draft in drafts.all:
         id_ = draft.entry.id
         node = compiler.finish(draft, types.get(id_), depends_on.get(id_, frozenset()))
         if node is not None:
             nodes.setdefault(id_, node)
-    status_fields, status_schema = compile_status(status, environment, problems)
-    compiled_conditions = compile_conditions(conditions, environment, untyped, problems)
+    status_fields, status_schema = compile_status(status, typed, problems)
+    compiled_conditions = compile_conditions(conditions, typed, untyped, problems)
     crd = synthesize_crd(definition.schema, schema.spec, status_schema)
     if schema.whole and definition.has_schema:
         problems.extend(error for error in check_crd(crd) if error.path != KIND_PATH)

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from kro.cel import DYN, CelType, Environment, Expression, Kind, accepts, is_bool_result, list_of
+from kro.cel import DYN, CelType, Expression, Kind, accepts, is_bool_result, list_of
 from kro.errors import Excerpt, ExpressionError
 from kro.graph import fieldpath
 from kro.graph.draft import Draft
-from kro.graph.expressions import Inspected, compile_expression, shown
+from kro.graph.expressions import Inspected, Typed, shown
 from kro.graph.fieldpath import FieldPath
 from kro.graph.node import INSTANCE_ID, Dimension, FieldKind, Node, NodeKind, TemplateField
 from kro.graph.problems import Problems
@@ -25,10 +25,8 @@ class Compiler:
     already; what merely follows from that is not reported.
     """
 
-    def __init__(
-        self, environment: Environment, untyped: frozenset[str], problems: Problems
-    ) -> None:
-        self._environment = environment
+    def __init__(self, typed: Typed, untyped: frozenset[str], problems: Problems) -> None:
+        self._typed = typed
         self._untyped = untyped
         self._problems = problems
 
@@ -41,8 +39,7 @@ class Compiler:
         """
         entry = draft.entry
         dimensions, iterator_types, untyped = self._dimensions(draft)
-        environment = self._environment.extend(iterator_types) if iterator_types else None
-        fields = tuple(self._fields(draft, environment, untyped))
+        fields = tuple(self._fields(draft, self._typed.extend(iterator_types), untyped))
         include_when = tuple(self._booleans(draft, "includeWhen", draft.include_when))
         each: dict[str, CelType] = {}
         if draft.node_kind is NodeKind.COLLECTION and type_ is not None:
@@ -81,7 +78,7 @@ class Compiler:
             expression = None
             if found is not None:
                 prefix = f"{where}: failed to type-check expression: "
-                expression = compile_expression(self._environment, found, prefix, self._problems)
+                expression = self._typed.compile(found, prefix)
             if found is None or expression is None:
                 untyped.add(name)
             elif expression.type.kind is Kind.LIST:
@@ -101,25 +98,24 @@ class Compiler:
         return tuple(dimensions), types, frozenset(untyped)
 
     def _fields(
-        self, draft: Draft, environment: Environment | None, untyped: frozenset[str]
+        self, draft: Draft, with_iterators: Typed, untyped: frozenset[str]
     ) -> Iterator[TemplateField]:
+        iterators = set(draft.iterators)
         for path, found in draft.fields:
-            where = fieldpath.join(path)
-            expression = compile_expression(
-                environment or self._environment,
+            kind = FieldKind.STATIC
+            if not iterators.isdisjoint(found.names):
+                kind = FieldKind.ITERATION
+            elif any(name != INSTANCE_ID for name in found.names):
+                kind = FieldKind.DYNAMIC
+            typed = with_iterators if kind is FieldKind.ITERATION else self._typed
+            expression = typed.compile(
                 found,
                 f'failed to compile template expression "{shown(found.template)}" '
-                f'at path "{where}": ',
-                self._problems,
+                f'at path "{fieldpath.join(path)}": ',
             )
             if expression is None:
                 continue
             self._check_field(draft, path, found, expression, untyped)
-            kind = FieldKind.STATIC
-            if not set(draft.iterators).isdisjoint(found.names):
-                kind = FieldKind.ITERATION
-            elif any(name != INSTANCE_ID for name in found.names):
-                kind = FieldKind.DYNAMIC
             yield TemplateField(path=path, expression=expression, kind=kind)
 
     def _check_field(
@@ -153,15 +149,11 @@ class Compiler:
         conditions: tuple[Inspected, ...],
         extra: Mapping[str, CelType] | None = None,
     ) -> Iterator[Expression]:
-        environment = self._environment.extend(extra) if extra else self._environment
+        typed = self._typed.extend(extra or {})
         for found in conditions:
             named = f'{field} expression "{shown(found.template)}"'
-            expression = compile_expression(
-                environment,
-                found,
-                f'failed to type-check {named} in resource "{draft.entry.id}": ',
-                self._problems,
-            )
+            where = f'failed to type-check {named} in resource "{draft.entry.id}": '
+            expression = typed.compile(found, where)
             if expression is None:
                 continue
             if is_bool_result(expression.type) or self._follows(found, expression):

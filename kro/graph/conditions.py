@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 
-from kro.cel import CONDITION, RUNTIME, CelType, Environment, Expression, Kind
+from kro.cel import CONDITION, RUNTIME, CelType, Expression, Kind
 from kro.errors import Excerpt, ExpressionError
 from kro.graph.definition import Text
-from kro.graph.expressions import Inspected, Inspector, compile_expression, shown
+from kro.graph.expressions import Inspected, Inspector, Typed, shown
 from kro.graph.node import INSTANCE_ID
 from kro.graph.problems import Problems, did_you_mean
 from kro.graph.status import STATUS_PATH
@@ -99,17 +99,17 @@ def _check_literals(conditions: Sequence[Inspected], problems: Problems) -> froz
 
 def compile_conditions(
     conditions: Iterable[Inspected],
-    environment: Environment,
+    typed: Typed,
     untyped: frozenset[str],
     problems: Problems,
 ) -> tuple[Expression, ...]:
     """Return the compiled conditions; each gives a condition or a list of them."""
-    typed = environment.extend({"runtime": RUNTIME})
+    typed = typed.extend({"runtime": RUNTIME})
     compiled: list[Expression] = []
     for found in conditions:
         named = f'condition "{shown(found.template)}"'
         where = f"{_PREFIX}failed to type-check {named}: "
-        expression = compile_expression(typed, found, where, problems)
+        expression = typed.compile(found, where)
         if expression is None:
             continue
         if _is_condition(expression.type):

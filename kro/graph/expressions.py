@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from kro.cel import Ast, Environment, Expression, References, Template, parse_template
+from kro.cel import Ast, CelType, Environment, Expression, References, Template, parse_template
 from kro.errors import AuthorErrors, Excerpt, ExpressionError
 from kro.graph.definition import Text
 from kro.graph.node import INSTANCE_ID
@@ -214,23 +214,39 @@ def _quote_hint(template: Template) -> str:
     return ""
 
 
-def compile_expression(
-    environment: Environment, found: Inspected, where: str, problems: Problems
-) -> Expression | None:
-    """Return the type-checked, compiled expression; type errors are reported behind `where`."""
-    try:
-        return environment.compile(found.ast)
-    except AuthorErrors as errors:
-        for error in each(errors):
-            problems.add(
-                ExpressionError(
-                    f"{where}{error.problem}",
-                    path=found.path,
-                    excerpt=error.excerpt,
-                    hint=error.hint,
+class Typed:
+    """Declared types, and what is compiled under them: the same text is compiled once."""
+
+    def __init__(self, environment: Environment, problems: Problems) -> None:
+        self._environment = environment
+        self._problems = problems
+        self._compiled: dict[str, Expression] = {}
+
+    def extend(self, variables: Mapping[str, CelType]) -> Typed:
+        """Return the same with more variables."""
+        return Typed(self._environment.extend(variables), self._problems) if variables else self
+
+    def compile(self, found: Inspected, where: str) -> Expression | None:
+        """Return the type-checked, compiled expression; type errors are reported behind `where`."""
+        text = found.template.text
+        known = self._compiled.get(text)
+        if known is not None:
+            return known
+        try:
+            compiled = self._environment.compile(found.ast)
+        except AuthorErrors as errors:
+            for error in each(errors):
+                self._problems.add(
+                    ExpressionError(
+                        f"{where}{error.problem}",
+                        path=found.path,
+                        excerpt=error.excerpt,
+                        hint=error.hint,
+                    )
                 )
-            )
-        return None
+            return None
+        self._compiled[text] = compiled
+        return compiled
 
 
 def places(found: Iterable[Inspected]) -> Mapping[str, Inspected]:

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-from kro.cel import CelType, Environment, Expression, Kind
+from kro.cel import CelType, Expression, Kind
 from kro.errors import ExpressionError, SchemaError
 from kro.graph import fieldpath
 from kro.graph.definition import type_name
-from kro.graph.expressions import Inspected, Inspector, compile_expression, listed, shown
+from kro.graph.expressions import Inspected, Inspector, Typed, listed, shown
 from kro.graph.fieldpath import FieldPath, FieldPathError
 from kro.graph.node import FieldKind, TemplateField
 from kro.graph.problems import Problems
@@ -201,24 +201,22 @@ def _plain_leaves(value: JsonValue, path: FieldPath) -> Iterator[FieldPath]:
 
 
 def compile_status(
-    block: StatusBlock, environment: Environment, problems: Problems
+    block: StatusBlock, typed: Typed, problems: Problems
 ) -> tuple[tuple[TemplateField, ...], JsonObject]:
     """Return the compiled status fields and the schema inferred from their types."""
     fields: list[TemplateField] = []
     for path, found in block.fields:
-        expression = compile_expression(
-            environment,
+        expression = typed.compile(
             found,
             f'failed to type-check status expression "{shown(found.template)}" '
             f'at path "{fieldpath.join(path)}": ',
-            problems,
         )
         if expression is not None:
             fields.append(
                 TemplateField(path=("status", *path), expression=expression, kind=FieldKind.DYNAMIC)
             )
-    typed = [(field.path[1:], field.expression) for field in fields]
-    return tuple(fields), infer_schema(typed, problems)
+    leaves = [(field.path[1:], field.expression) for field in fields]
+    return tuple(fields), infer_schema(leaves, problems)
 
 
 def infer_schema(fields: Sequence[tuple[FieldPath, Expression]], problems: Problems) -> JsonObject:

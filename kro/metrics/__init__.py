@@ -51,6 +51,7 @@ class Metrics:
         self._dynamic_controller()
         self._instances()
         self._definitions()
+        self._revisions()
         self._client()
         self._runtime()
 
@@ -157,6 +158,48 @@ class Metrics:
         )
         self.definition_deletion_duration = self._histogram(
             "rgd_deletion_duration_seconds", "Duration of a deletion.", _PASS_S, "name"
+        )
+
+    def _revisions(self) -> None:
+        prefix = "rgd_graph_revision_"
+        self.revisions_issued = self._counter(prefix + "issue_total", "Revisions issued.", "reason")
+        self.revision_waits = self._counter(
+            prefix + "wait_total", "Passes that wait for a revision.", "reason"
+        )
+        self.revision_resolutions = self._counter(
+            prefix + "resolution_total", "What passes found to do.", "result"
+        )
+        self.registry_misses = self._counter(
+            prefix + "registry_miss_total", "Passes before a revision was compiled.", "reason"
+        )
+        self.retention_deleted = self._counter(
+            prefix + "gc_deleted_total", "Revisions that retention deleted."
+        )
+        self.retention_errors = self._counter(
+            prefix + "gc_errors_total", "Revisions that retention could not delete."
+        )
+        prefix = "graph_revision_"
+        self.compilations = self._counter(prefix + "compile_total", "Compilations.", "result")
+        self.compilation_duration = self._histogram(
+            prefix + "compile_duration_seconds", "Duration of a compilation.", _PASS_S, "result"
+        )
+        self.revision_status_errors = self._counter(
+            prefix + "status_update_errors_total", "Statuses that could not be written."
+        )
+        self.activations_deferred = self._counter(
+            prefix + "activation_deferred_total", "Compiled, but the status was not written."
+        )
+        self.finalizer_evictions = self._counter(
+            prefix + "finalizer_evictions_total", "Finalizers taken off."
+        )
+        self.registry_entries = self._gauge(
+            prefix + "registry_entries", "Revisions that the process knows.", "state"
+        )
+        self.registry_transitions = self._counter(
+            prefix + "registry_transitions_total", "Changes of a known revision.", "from", "to"
+        )
+        self.registry_evictions = self._counter(
+            prefix + "registry_evictions_total", "Revisions forgotten."
         )
 
     def _client(self) -> None:

@@ -246,7 +246,7 @@ class DefinitionRecorder:
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
 
-    def built(self, definition: str, *, duration_s: float, failed: bool) -> None:
+    def built(self, definition: str, duration_s: float, failed: bool) -> None:
         """Count a build."""
         self._metrics.builds.labels(definition).inc()
         self._metrics.build_duration.labels(definition).observe(duration_s)
@@ -261,6 +261,59 @@ class DefinitionRecorder:
         """Count a deletion."""
         self._metrics.definition_deletions.labels(definition).inc()
         self._metrics.definition_deletion_duration.labels(definition).observe(duration_s)
+
+    def issued(self, reason: str) -> None:
+        """Count an issued revision."""
+        self._metrics.revisions_issued.labels(reason).inc()
+
+    def waited(self, reason: str) -> None:
+        """Count a wait for a revision."""
+        self._metrics.revision_waits.labels(reason).inc()
+        if reason == "warming_up":
+            self._metrics.registry_misses.labels("latest_not_warmed").inc()
+
+    def resolved(self, result: str) -> None:
+        """Count what a pass found to do."""
+        self._metrics.revision_resolutions.labels(result).inc()
+
+    def collected(self, *, failed: bool) -> None:
+        """Count what retention did."""
+        (self._metrics.retention_errors if failed else self._metrics.retention_deleted).inc()
+
+
+class RevisionRecorder:
+    """The passes over revisions, and the compiled ones."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def compiled(self, duration_s: float, *, failed: bool) -> None:
+        """Count a compilation."""
+        result = "failed" if failed else "success"
+        self._metrics.compilations.labels(result).inc()
+        self._metrics.compilation_duration.labels(result).observe(duration_s)
+
+    def status_failed(self, *, compiled: bool) -> None:
+        """Count a status that could not be written."""
+        self._metrics.revision_status_errors.inc()
+        if compiled:
+            self._metrics.activations_deferred.inc()
+
+    def evicted(self) -> None:
+        """Count a finalizer that was taken off."""
+        self._metrics.finalizer_evictions.inc()
+
+    def moved(self, before: str | None, after: str | None) -> None:
+        """Count a change of an entry in the registry of compiled revisions."""
+        m = self._metrics
+        if before is not None:
+            m.registry_entries.labels(before).dec()
+        if after is not None:
+            m.registry_entries.labels(after).inc()
+        if before is not None and after is not None and before != after:
+            m.registry_transitions.labels(before, after).inc()
+        if after is None:
+            m.registry_evictions.inc()
 
 
 class RegistryRecorder:

@@ -239,6 +239,8 @@ class _Shared:
 
     def entered(self, state: State, *, connected: bool, problem: str) -> None:
         """Show the reflector's state, and say so when a gap has ended."""
+        if self.state is InformerState.STOPPED:
+            return
         before, self.problem = self.state, problem
         match state:
             case Synced():

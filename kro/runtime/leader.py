@@ -62,8 +62,8 @@ from kro.runtime.lease import (
 
 LEASES = GVR("coordination.k8s.io", "v1", "leases")
 BEAT_S = 1.0
-ZOMBIE_S = 30.0
-"""How long the main loop may be silent before the process is given up."""
+STUCK_S = 30.0
+"""How long the main loop may be silent before a leading process is given up."""
 _RELEASE_S = 2.0
 EXIT_S = 5.0
 """How long a process may take to end after it lost the lead."""
@@ -138,6 +138,7 @@ class LeaderElector:
         settings: LeaseSettings | None = None,
         observer: Observer | None = None,
         on_change: Callable[[bool], None] = lambda leading: None,
+        stuck_s: float = STUCK_S,
         boot: Callable[[], float] = boot_time,
         end_process: Callable[[], None] = exit_process,
     ) -> None:
@@ -149,6 +150,7 @@ class LeaderElector:
         self._user_agent = user_agent
         self._observer = observer
         self._on_change = on_change
+        self._stuck_s = stuck_s
         self._boot = boot
         self._end_process = end_process
         self._log = get_logger("leader", lease=str(lease), identity=self.identity)
@@ -265,8 +267,8 @@ class LeaderElector:
             started = self._boot()
             # A machine that slept wakes up here: the gate is closed by this clock, and so are we.
             self._signal(Ticked(started))
-            if isinstance(self._state, Leading) and started - self._beat >= ZOMBIE_S:
-                self._log.error("main loop is stuck; giving the process up", silent_s=ZOMBIE_S)
+            if isinstance(self._state, Leading) and started - self._beat >= self._stuck_s:
+                self._log.error("main loop is stuck; giving the process up", silent_s=self._stuck_s)
                 self._state = Lost("the main loop is stuck")
                 self.gate.renewed = None
                 self._end_process()

@@ -226,7 +226,7 @@ class Store:
             if name not in fresh:
                 deltas.append(self._change(Delta(old, None, missed=True)))
         for name, new in fresh.items():
-            deltas += self._put(name, new, missed=True)
+            deltas += self._put(name, new, missed=True, went_back=went_back)
         early, self._early = self._early, {}
         for stored in early.values():
             deltas += self.observe(stored) or ()
@@ -310,14 +310,19 @@ class Store:
 
     # how it works
 
-    def _put(self, name: NamespacedName, new: Stored, *, missed: bool) -> Deltas:
+    def _put(
+        self, name: NamespacedName, new: Stored, *, missed: bool, went_back: bool = False
+    ) -> Deltas:
         old = self._objects.get(name)
         if old is None:
             return [self._change(Delta(None, new))]
         if old.uid != new.uid:
             gone = self._change(Delta(old, None, missed=True), keep_own=True)
             return [gone, self._change(Delta(None, new))]
-        if old.resource_version == new.resource_version:
+        # A restored server gives a version out a second time, perhaps for something else.
+        if old.resource_version == new.resource_version and not (
+            went_back and old.data != new.data
+        ):
             return []
         return [self._change(Delta(old, new, missed))]
 

@@ -22,7 +22,7 @@ CASES = HERE / "cases"
 
 
 def suites() -> tuple[dict[str, Suite], dict[str, str]]:
-    """Return all suites by name, and why modules could not be imported, by the name they stand for."""
+    """Return all suites by name, and by name, too, why a suite cannot be imported."""
     found: dict[str, Suite] = {}
     broken: dict[str, str] = {}
     for path in sorted((HERE / "suites").glob("*.py")):
@@ -64,7 +64,7 @@ def load(suite: Suite, cases: Path | None) -> list[Case] | None:
         return list(suite.load(path))
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     with path.open(encoding="utf-8") as stream:
-        document: Any = yaml.load(stream, Loader=loader)  # noqa: S506 - both loaders are safe
+        document: Any = yaml.load(stream, Loader=loader)
     return list(suite.load(document))
 
 

@@ -1,4 +1,4 @@
-"""What a conformance suite is made of. A suite is a module in `suites/` that exports `SUITE` or `SUITES`."""
+"""What a conformance suite is made of: a module in `suites/` exports `SUITE` or `SUITES`."""
 
 from __future__ import annotations
 

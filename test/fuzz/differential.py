@@ -1,12 +1,12 @@
 """Compares kro's CEL with cel-expr-python (the C++ implementation) on random expressions.
 
-Values, static types and error classes must agree. Where both differ by a rule of kro's specification, the
-rule is named and counted; everything else is printed and fails the run.
+Values, static types and error classes must agree. Where both differ by a rule of kro's
+specification, the rule is named and counted; everything else is printed and fails the run.
 """
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import random
 import re
 import time
@@ -43,13 +43,13 @@ _TYPES: Final[dict[str, tuple[CelType, Any]]] = {
     ),
     "dyn": (types.DYN, cel.Type.DYN),
 }
-_EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
-_MICROSECOND: Final = datetime.timedelta(microseconds=1)
+_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_MICROSECOND: Final = dt.timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of an expression: `compile`, `pending`, `runtime`, or `value` with kind and value."""
+    """What became of an expression: `compile`, `pending`, `runtime`, or `value` and the value."""
 
     result: str
     value: Any = None
@@ -100,7 +100,8 @@ def run(seed: int, count: int, deadline: float) -> Tally:
         if rule is not None:
             tally.explained[rule] += 1
         else:
-            used = {name: value for name, value in data.items() if re.search(rf"\b{name}\b", expression)}
+            names = set(re.findall(r"\w+", expression))
+            used = {name: value for name, value in data.items() if name in names}
             tally.disagreements.append(
                 f"{expression}\n  kro: {mine}\n  c++: {other}\n  with {used}"
             )
@@ -217,6 +218,23 @@ def _type_name(name: str) -> str:
 Rule = Callable[[str, Outcome, Outcome], bool]
 
 
+_OF_SCALAR: Final = re.compile(r"dy\.\?|dy\[\?|has\(dy")
+_LISTS: Final = re.compile(r"\.(indexOf|lastIndexOf|reverse)\(")
+_NO_LISTS: Final = re.compile(
+    r"overload for '(indexOf|lastIndexOf|reverse)' applied to '\((list|dyn)"
+)
+
+
+def _unordered(value: Any) -> Any:
+    """Return a value that does not depend on the order of lists."""
+    kind, content = value
+    if kind == "list":
+        return (kind, sorted(repr(_unordered(one)) for one in content))
+    if kind == "map":
+        return (kind, sorted((key, repr(_unordered(one))) for key, one in content.items()))
+    return value
+
+
 def _other_says(pattern: str, *mine: str) -> Rule:
     """Return the rule for results of kro's where the C++ error text has the pattern."""
     found = re.compile(pattern)
@@ -226,11 +244,16 @@ def _other_says(pattern: str, *mine: str) -> Rule:
 
 
 RULES: Final[dict[str, Rule]] = {
-    "§5.4: selecting from a scalar is pending; `has` of it is false, `.?` of it is none": _other_says(
+    "§5.4: selecting from a scalar is pending, `has` of it false, `.?` of it none": _other_says(
         r"Applying SELECT to non-message type|Invalid container type"
         r"|No matching overloads found : _(\?\._|\[\?_\])\(",
         "pending",
         "value",
+    ),
+    "§5.4, §2.2: the same beside an error that a false or true operand absorbs": (
+        lambda text, one, two: (
+            one.result == "value" and two.result == "runtime" and bool(_OF_SCALAR.search(text))
+        )
     ),
     "§2.1: equal keys in a map literal are allowed, the last one wins": _other_says(
         "duplicate key in map", "value", "pending", "runtime"
@@ -239,17 +262,42 @@ RULES: Final[dict[str, Rule]] = {
         r"No matching overloads found : int\(duration\)", "value", "pending", "runtime"
     ),
     "§5.4: a key that no map can have is not there": _other_says("Invalid map key type", "pending"),
+    "§2.7, §2.9: kro's lists have indexOf, lastIndexOf and reverse": (
+        lambda text, one, two: (
+            bool(_LISTS.search(text))
+            and (
+                (two.result == "compile" and bool(_NO_LISTS.search(two.text)))
+                or (one.result == two.result and one.value == two.value and "dyn" in one.type)
+            )
+        )
+    ),
+    "§2.4: there is no duration(int)": (
+        lambda _, one, two: (
+            one.result == "compile" and "overload for 'duration' applied to '(int)'" in one.text
+        )
+    ),
+    "§2.2: the order of a map's entries is not specified": (
+        lambda _, one, two: (
+            one.result == two.result == "value"
+            and one.type == two.type
+            and _unordered(one.value) == _unordered(two.value)
+        )
+    ),
     "§2.2: a map literal with a dyn value has dyn values": (
-        lambda text, one, two: one.result == two.result
-        and "{" in text
-        and "dyn" in one.type
-        and one.type != two.type
-        and (one.result != "value" or one.value == two.value)
+        lambda text, one, two: (
+            one.result == two.result
+            and "{" in text
+            and "dyn" in one.type
+            and one.type != two.type
+            and (one.result != "value" or one.value == two.value)
+        )
     ),
     "§2.4: string(timestamp) keeps its offset, fractions have no trailing zeros": (
-        lambda text, one, two: one.result == two.result == "value"
-        and "string(" in text
-        and ("timestamp(" in text or "duration(" in text)
+        lambda text, one, two: (
+            one.result == two.result == "value"
+            and "string(" in text
+            and ("timestamp(" in text or "duration(" in text)
+        )
     ),
 }
 """Why kro is right where both differ; the sections are those of the specification of CEL."""

@@ -21,11 +21,34 @@ VARIABLES: Final[dict[str, str]] = {
 }
 """The variables of all expressions, by their types."""
 
-_INTS: Final = (
-    "0 1 2 3 -1 7 -7 10 255 9223372036854775807 -9223372036854775808 4294967296 0x1F".split()
-)
-_UINTS: Final = "0u 1u 2u 7u 18446744073709551615u 0x10u".split()
-_DOUBLES: Final = "0.0 1.0 -1.5 2.5 1e3 1e-7 3.25 9007199254740993.0 -0.0 1e308".split()
+_INTS: Final = [
+    "0",
+    "1",
+    "2",
+    "3",
+    "-1",
+    "7",
+    "-7",
+    "10",
+    "255",
+    "9223372036854775807",
+    "-9223372036854775808",
+    "4294967296",
+    "0x1F",
+]
+_UINTS: Final = ["0u", "1u", "2u", "7u", "18446744073709551615u", "0x10u"]
+_DOUBLES: Final = [
+    "0.0",
+    "1.0",
+    "-1.5",
+    "2.5",
+    "1e3",
+    "1e-7",
+    "3.25",
+    "9007199254740993.0",
+    "-0.0",
+    "1e308",
+]
 _STRINGS: Final = (
     "''", "'a'", "'b'", "'hello world'", "'é😀'", "'1'", "'true'", "'1.5'", "'a,b,c'", "' x '",
     "'A-z_9'", r"'\n\t'", "r'\\d'", '"q"',
@@ -279,7 +302,8 @@ _RULES: Final[dict[str, list[str]]] = {
         "<<string>>.startsWith(<<string>>)", "<<string>>.endsWith(<<string>>)",
         "<<string>>.matches(<<pattern>>)", "matches(<<string>>, <<pattern>>)",
         "<<list(int)>>.all(v, <<bool>>)", "<<list(int)>>.exists(v, v > <<int>>)",
-        "<<list(string)>>.exists_one(v, v == <<string>>)", "<<map(string, int)>>.all(v, v != <<string>>)",
+        "<<list(string)>>.exists_one(v, v == <<string>>)",
+        "<<map(string, int)>>.all(v, v != <<string>>)",
         "dy.exists(v, v == <<dyn>>)", "dy.all(v, <<bool>>)", "bool(<<string>>)",
         "<<list(int)>>.all(v, 10 / v > 1)", "(type(<<dyn>>) == type(<<dyn>>))",
         "optional.of(<<int>>).hasValue()", "dy.?a.hasValue()", "dy.?a.b.hasValue()",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -294,3 +296,131 @@ async def test_an_api_server_that_does_not_answer_costs_the_lead(
             assert time.monotonic() - started < 2.3
             assert not first.is_leader
         server.close()
+
+
+PROCESS = """
+import asyncio, sys, time
+from kro.logs import configure
+from kro.refs import GVR, NamespacedName
+from kro.runtime.client import (
+    Client, ClientError, NotLeadingError, Transport, load_config
+)
+from kro.runtime.leader import LeaderElector, LeadershipLostError
+from kro.runtime.lease import LeaseSettings
+
+async def main(kubeconfig, lease, mode):
+    config = load_config(kubeconfig)
+    settings = LeaseSettings(lease_duration_s=3.0, renew_deadline_s=2.0, retry_period_s=0.3)
+    elector = LeaderElector(config, lease=NamespacedName("default", lease), user_agent="kro/test",
+                            identity="process", settings=settings, stuck_s=1.0)
+    client = Client(Transport(config, user_agent="kro/test"), gate=elector.gate)
+    name = NamespacedName("default", lease)
+    body = {"apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {"name": lease, "namespace": "default"}, "data": {}}
+
+    async def write():
+        await elector.led()
+        print("leading", flush=True)
+        if mode == "stuck":
+            time.sleep(60)
+        if mode == "stubborn":
+            while True:
+                try:
+                    await asyncio.sleep(60)
+                except asyncio.CancelledError:
+                    print("refuses to end", flush=True)
+        while True:
+            body["data"]["at"] = str(time.time())
+            try:
+                await client.apply(GVR("", "v1", "configmaps"), name, body, field_manager="test")
+            except NotLeadingError:
+                print("refused", flush=True)
+                await asyncio.sleep(0.01)
+            except ClientError as error:
+                print("failed", error.reason, flush=True)  # the one that was on its way
+            else:
+                print("wrote", time.time(), flush=True)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(write())
+            group.create_task(elector.run())
+    except* LeadershipLostError:
+        sys.exit(7)
+
+configure(encoder="json", verbosity=0, time_encoding="epoch")
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+@asynccontextmanager
+async def process(
+    kubeconfig: Path, lease: NamespacedName, mode: str
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run a leader that writes as fast as it can in a process of its own, once it leads."""
+    started = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", PROCESS, str(kubeconfig), lease.name, mode,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    assert started.stdout is not None
+    try:
+        assert await asyncio.wait_for(started.stdout.readline(), 20) == b"leading\n"
+        yield started
+    finally:
+        if started.returncode is None:
+            started.kill()
+        await started.communicate()
+
+
+async def test_a_frozen_leader_writes_nothing_after_it_wakes(
+    kubeconfig: Path, client: Client, config: ClusterConfig, lease: NamespacedName
+) -> None:
+    """While it slept another leads; on waking the gate refuses, and the process ends."""
+    try:
+        async with process(kubeconfig, lease, "write") as frozen:
+            assert frozen.stdout is not None
+            assert (await asyncio.wait_for(frozen.stdout.readline(), 10)).startswith(b"wrote")
+            frozen.send_signal(signal.SIGSTOP)
+            successor = elector(config, lease, "successor")
+            async with running(successor):
+                await asyncio.wait_for(successor.led(), 15)
+                taken = time.time()
+                frozen.send_signal(signal.SIGCONT)
+                output, _ = await asyncio.wait_for(frozen.communicate(), 15)
+                assert successor.is_leader
+        assert frozen.returncode == 7
+        writes = [
+            float(line.split()[1]) for line in output.splitlines() if line.startswith(b"wrote")
+        ]
+        # One write may have been on its way when the process was frozen.
+        assert len([each for each in writes if each > taken]) <= 1
+        late = await client.get(CONFIG_MAPS, lease)
+        assert isinstance(late["data"], dict)
+        assert float(str(late["data"]["at"])) < taken
+    finally:
+        with suppress(NotFoundError):
+            await client.delete(CONFIG_MAPS, lease)
+
+
+async def test_a_stuck_leader_is_ended_by_its_lease_thread(
+    kubeconfig: Path, lease: NamespacedName
+) -> None:
+    """A main loop that stands still does not keep the lead: the process ends, with its stacks."""
+    async with process(kubeconfig, lease, "stuck") as stuck:
+        _, errors = await asyncio.wait_for(stuck.communicate(), 15)
+    assert stuck.returncode == 1
+    assert b"main loop is stuck" in errors
+    assert b"time.sleep" in errors or b"in write" in errors
+
+
+async def test_a_process_that_refuses_to_end_is_ended_after_the_loss(
+    kubeconfig: Path, client: Client, lease: NamespacedName
+) -> None:
+    """Losing is terminal within five seconds, whatever a task does about its cancellation."""
+    async with process(kubeconfig, lease, "stubborn") as stubborn:
+        await client.patch(LEASES, lease, {"spec": {"holderIdentity": "somebody"}})
+        started = time.monotonic()
+        output, _ = await asyncio.wait_for(stubborn.communicate(), 15)
+    assert b"refuses to end" in output
+    assert stubborn.returncode == 1
+    assert time.monotonic() - started < 8

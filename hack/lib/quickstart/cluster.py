@@ -30,7 +30,7 @@ class Cluster:
     @property
     def kubectl_scope(self) -> tuple[str, ...]:
         """The flags of kubectl to look where the example is, whatever the kubeconfig says."""
-        return () if self.is_ours else ("--namespace=default",)
+        return () if self.is_ours else ("-n", "default")
 
     @property
     def log(self) -> Path:
@@ -93,8 +93,10 @@ def ensure_free(kubectl: Kubectl, screen: Screen, objects: tuple[str, ...]) -> N
         QuickstartError: it has; names what.
     """
     with screen.step("The existing cluster") as step:
-        kubectl.show("config", "current-context")
-        kubectl.show("cluster-info")
+        server = "--output=jsonpath={.clusters[0].cluster.server}"
+        screen.note(f"kubeconfig: {kubectl.kubeconfig}")
+        screen.note(f"context: {kubectl('config', 'current-context').strip()}")
+        screen.note(f"server: {kubectl('config', 'view', '--minify', server)}")
         found = [each for each in objects if kubectl.is_there(each)]
         for kind in ("resourcegraphdefinitions", "webapplications"):
             if kubectl.is_there(f"customresourcedefinition/{kind}.kro.run"):

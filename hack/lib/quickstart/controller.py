@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -27,6 +28,7 @@ class Controller:
         self.log = log
         self.health_port, self.metrics_port = free_ports(2)
         self._process: subprocess.Popen[bytes] | None = None
+        self._was_ready = False
 
     @property
     def command(self) -> list[str]:
@@ -54,6 +56,7 @@ class Controller:
             if time.monotonic() > deadline:
                 raise QuickstartError(f"the controller is not ready after {READY_WITHIN_S:.0f} s")
             time.sleep(POLL_S)
+        self._was_ready = True
 
     def check(self) -> None:
         """Return if it was not started, was stopped, or runs.
@@ -78,9 +81,9 @@ class Controller:
         """It has ended, in its own time.
 
         Raises:
-            QuickstartError: it had to be killed, or ended with a code that is not 0.
+            QuickstartError: it had to be killed, or did not end as one that was asked to.
         """
-        if self._process is None:
+        if self._process is None or self._process.poll() is not None:
             return
         process, self._process = self._process, None
         process.terminate()
@@ -91,7 +94,7 @@ class Controller:
             raise QuickstartError(
                 f"the controller did not end within {END_WITHIN_S:.0f} s of SIGTERM"
             ) from None
-        if code != 0:
+        if code != 0 and (self._was_ready or code != -signal.SIGTERM):
             raise QuickstartError(f"the controller ended with {code} on SIGTERM")
 
     def last_lines(self) -> str:

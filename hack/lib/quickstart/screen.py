@@ -20,10 +20,12 @@ BOLD, DIM, RED, GREEN, CYAN = "1", "2", "31", "32", "36"
 
 
 class Step:
-    """One step while it is under way; `result` is what holds at its end."""
+    """One step while it is under way."""
 
     def __init__(self) -> None:
         self.result = "done"
+        """What holds at its end."""
+        self.is_good = True
 
 
 class Screen:
@@ -57,7 +59,8 @@ class Screen:
         except BaseException:
             self._end(RED, self._bad, "failed", started)
             raise
-        self._end(GREEN, self._good, step.result, started)
+        colour, mark = (GREEN, self._good) if step.is_good else (RED, self._bad)
+        self._end(colour, mark, step.result, started)
 
     def command(self, command: str) -> None:
         """Show a command that a person could type."""

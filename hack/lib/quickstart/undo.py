@@ -29,10 +29,9 @@ class Undo:
                     action()
                 except (QuickstartError, ControlPlaneError, OSError) as error:
                     failures.append(f"{what}: {error}")
-                    screen.note(f"NOT {what}: {error}")
+                    screen.note(f"not {what}: {error}")
                 else:
                     screen.note(what)
-            step.result = (
-                "nothing is left behind" if not failures else "NOT all could be cleaned up"
-            )
+            step.is_good = not failures
+            step.result = "something went wrong" if failures else "nothing is left behind"
         return failures

@@ -113,6 +113,11 @@ def _bytes_from_string(text: str) -> bytes:
     return text.encode("utf-8", "replace")
 
 
+def _no_duration_from_int(_number: int) -> Duration:
+    """Refuse: the reference declares this conversion and cannot do it, a number has no unit."""
+    raise Failure(f"type conversion error from 'int' to '{DURATION}': write it with a unit: '90s'")
+
+
 def _same(value: Value) -> Value:
     return value
 
@@ -208,6 +213,7 @@ FUNCTIONS: Final[tuple[Function, ...]] = (
         [
             free("duration_to_duration", DURATION, result=DURATION, call=_same),
             free("string_to_duration", STRING, result=DURATION, call=parse_duration),
+            free("int64_to_duration", INT, result=DURATION, call=_no_duration_from_int),
         ],
     ),
 )

@@ -250,7 +250,9 @@ def _format(text: str, arguments: Sequence[Value]) -> str:
         if kind_of(value) not in piece.clause.kinds:
             raise _refused(piece.clause, type_name(value))
         out.append(piece.clause.render(value, piece.precision))
-    return "".join(out)
+    result = "".join(out)
+    charge(len(result))
+    return result
 
 
 def _check(call: Call, type_at: Callable[[Node], CelType], report: LiteralProblem) -> None:

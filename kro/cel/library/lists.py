@@ -50,6 +50,8 @@ from kro.cel.values import (
 
 _T: Final = types.param("T")
 _LIST: Final = list_of(_T)
+_NEW_ELEMENT: Final = 4
+"""Units for an element that is made, not copied: it takes some forty bytes of its own."""
 _HASHED: Final = frozenset({str, int})
 """Classes whose values Python tells apart as CEL does, also when they are mixed."""
 
@@ -127,7 +129,7 @@ def _reverse(values: Sequence[Value]) -> list[Value]:
 
 
 def _range(count: int) -> list[Value]:
-    charge(max(count, 0))
+    charge(_NEW_ELEMENT * max(count, 0))
     return list(range(count))
 
 

@@ -38,6 +38,22 @@ _QUOTED: Final = str.maketrans(
 )
 
 
+_SHORT: Final = 64
+"""Characters that cost nothing beyond the call itself."""
+
+
+def _pay(size: int) -> None:
+    """Charge for copying that many characters."""
+    if size > _SHORT:
+        charge(size)
+
+
+def _pay_for_scan(text: str) -> None:
+    """Charge for searching a text, which is much cheaper than copying it."""
+    if len(text) > _SHORT:
+        charge(len(text) // _SHORT)
+
+
 def _out_of_range(index: int) -> Failure:
     return Failure(f"index out of range: {index}")
 
@@ -49,6 +65,7 @@ def _char_at(text: str, index: int) -> str:
 
 
 def _index_of(text: str, wanted: str) -> int:
+    _pay_for_scan(text)
     return text.find(wanted)
 
 
@@ -57,10 +74,12 @@ def _index_of_from(text: str, wanted: str, start: int) -> int:
         raise _out_of_range(start)
     if start >= len(text):
         return -1 if wanted else len(text)
+    _pay_for_scan(text)
     return text.find(wanted, start)
 
 
 def _last_index_of(text: str, wanted: str) -> int:
+    _pay_for_scan(text)
     return text.rfind(wanted)
 
 
@@ -69,6 +88,7 @@ def _last_index_of_until(text: str, wanted: str, start: int) -> int:
         raise _out_of_range(start)
     if start >= len(text):
         return -1 if wanted else len(text)
+    _pay_for_scan(text)
     return text.rfind(wanted, 0, start + len(wanted))
 
 
@@ -85,10 +105,12 @@ def _strict_last_index_of_until(text: str, wanted: str, start: int) -> int:
 
 
 def _lower_ascii(text: str) -> str:
+    _pay(len(text))
     return text.lower() if text.isascii() else text.translate(_TO_LOWER)
 
 
 def _upper_ascii(text: str) -> str:
+    _pay(len(text))
     return text.upper() if text.isascii() else text.translate(_TO_UPPER)
 
 
@@ -106,6 +128,7 @@ def _split(text: str, separator: str, limit: int = -1) -> list[str]:
         return []
     if separator:
         return text.split(separator, -1 if limit < 0 else min(limit - 1, len(text)))
+    charge(3 * len(text))  # a string of its own for each character
     if limit < 0 or limit >= len(text):
         return list(text)
     return [*text[: limit - 1], text[limit - 1 :]]
@@ -127,6 +150,7 @@ def _substring(text: str, start: int, end: int | None = None) -> str:
     if end is None:
         if not 0 <= start <= size:
             raise _out_of_range(start)
+        _pay(size - start)
         return text[start:]
     if start > end:
         raise Failure(f"invalid substring range. start: {start}, end: {end}")
@@ -134,14 +158,17 @@ def _substring(text: str, start: int, end: int | None = None) -> str:
         raise _out_of_range(start)
     if end > size:
         raise _out_of_range(end)
+    _pay(end - start)
     return text[start:end]
 
 
 def _trim(text: str) -> str:
+    _pay(len(text))
     return text.strip(WHITE_SPACE)
 
 
 def _reverse(text: str) -> str:
+    _pay(len(text))
     return text[::-1]
 
 

@@ -24,7 +24,7 @@ class Served:
 
     definition: str
     controller: InstanceController
-    graph: Graph | None
+    how: Serving | Unavailable | None
 
 
 class ServedKinds:
@@ -43,45 +43,22 @@ class ServedKinds:
         self._make = make
         self._served: dict[GVR, Served] = {}
 
-    def graph_of(self, gvr: GVR) -> Graph | None:
-        """Return the graph that the kind's instances run on, if it is served with one."""
-        served = self._served.get(gvr)
-        return served.graph if served else None
-
-    def is_served(self, gvr: GVR) -> bool:
-        """Whether this process serves the kind, in whatever way."""
-        return gvr in self._served
-
     def of(self, definition: str) -> frozenset[GVR]:
         """Return the kinds that are served for this definition."""
         return frozenset(gvr for gvr, s in self._served.items() if s.definition == definition)
 
     def serve(self, graph: Graph, *, definition: str, uid: str) -> None:
-        """Serve the graph's kind with this graph from now on; every instance gets a pass.
-
-        Nothing happens where that very graph is served already.
-        """
-        mapped = graph.instance.mapped
-        served = self._served.get(mapped.gvr)
-        if served is not None and served.graph is graph and served.definition == definition:
-            return
-        self._put(
-            graph.instance.gvk,
-            mapped,
-            definition,
-            graph,
-            Serving(graph=graph, definition_name=definition, definition_uid=uid),
-        )
+        """Serve the graph's kind with this graph from now on."""
+        how = Serving(graph=graph, definition_name=definition, definition_uid=uid)
+        self._put(graph.instance.gvk, graph.instance.mapped, definition, how)
 
     def explain(self, gvk: GVK, mapped: Mapped, *, definition: str, why: str) -> None:
         """Serve a kind without a graph: its instances say why, and can be deleted."""
-        if not self.is_served(mapped.gvr):
-            how = Unavailable(why, retry=False, reason="failed")
-            self._put(gvk, mapped, definition, None, how)
+        self._put(gvk, mapped, definition, Unavailable(why, retry=False, reason="failed"))
 
     def finish(self, gvk: GVK, mapped: Mapped, *, definition: str) -> None:
         """Serve a kind for deletion only."""
-        self._put(gvk, mapped, definition, None, None)
+        self._put(gvk, mapped, definition, None)
 
     async def wait(self, gvr: GVR) -> str:
         """Wait until the kind and its children's kinds are watched; return what is not.
@@ -106,16 +83,19 @@ class ServedKinds:
             served.controller.close()
 
     def _put(
-        self,
-        gvk: GVK,
-        mapped: Mapped,
-        definition: str,
-        graph: Graph | None,
-        how: Serving | Unavailable | None,
+        self, gvk: GVK, mapped: Mapped, definition: str, how: Serving | Unavailable | None
     ) -> None:
-        gvr = mapped.gvr
-        served = self._served.get(gvr)
+        """Serve the kind so; every instance gets a pass, unless it is served so already."""
+        served = self._served.get(mapped.gvr)
+        if served is not None and served.definition == definition and _same(served.how, how):
+            return
         controller = served.controller if served else self._make(gvk, mapped)
-        self._served[gvr] = Served(definition, controller, graph)
+        self._served[mapped.gvr] = Served(definition, controller, how)
         controller.serve(how)
-        self._registry.start(gvr, controller.reconcile, wants=controller.wants)
+        self._registry.start(mapped.gvr, controller.reconcile, wants=controller.wants)
+
+
+def _same(one: Serving | Unavailable | None, other: Serving | Unavailable | None) -> bool:
+    if isinstance(one, Serving) and isinstance(other, Serving):
+        return one.graph is other.graph and one.definition_uid == other.definition_uid
+    return one == other

@@ -6,82 +6,77 @@ Source: spec "graph and RGD controller" §7.4, §7.5; "API surface and operation
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from kro.controllers.conditions import ConditionSet
+from kro.controllers.reporting import order_of
 from kro.graph import Graph
 from kro.refs import JsonObject, JsonValue
 
+RESOLVED: Final = "GraphRevisionsResolved"
 GRAPH_ACCEPTED: Final = "GraphAccepted"
 KIND_READY: Final = "KindReady"
 CONTROLLER_READY: Final = "ControllerReady"
-DEPENDENTS: Final = (GRAPH_ACCEPTED, KIND_READY, CONTROLLER_READY)
+DEPENDENTS: Final = (RESOLVED, GRAPH_ACCEPTED, KIND_READY, CONTROLLER_READY)
+DECISIVE: Final = (GRAPH_ACCEPTED, KIND_READY, CONTROLLER_READY)
+"""What `state` looks at: a definition whose next revision is being compiled stays Active."""
 RETIRED: Final = ("ResourceGraphAccepted",)
 
-MESSAGE_LIMIT: Final = 32_768
-"""Longest condition message: the API server takes objects of 1.5 MiB, people read less."""
 
+@dataclass(slots=True)
+class Report:
+    """What one pass finds out about a definition, and the patch that says it."""
 
-def conditions_of(definition: Mapping[str, JsonValue], *, now: str) -> ConditionSet:
-    """Return the definition's conditions, ready to be changed by one pass."""
-    stored = _status(definition).get("conditions")
-    return ConditionSet(
-        DEPENDENTS,
-        owner=definition,
-        stored=stored if isinstance(stored, list) else (),
-        now=now,
-        retired=RETIRED,
-    )
+    definition: JsonObject
+    conditions: ConditionSet
+    order: dict[str, JsonValue] = field(default_factory=dict)
+    """Empty: the order that stands in the status stays."""
+    last_issued: int = 0
 
+    @classmethod
+    def of(cls, definition: JsonObject, *, now: str) -> Report:
+        """Return what the definition's status says now, ready to be changed."""
+        status = _status(definition)
+        stored = status.get("conditions")
+        issued = status.get("lastIssuedRevision")
+        conditions = ConditionSet(
+            DEPENDENTS,
+            owner=definition,
+            stored=stored if isinstance(stored, list) else (),
+            now=now,
+            retired=RETIRED,
+        )
+        return cls(definition, conditions, last_issued=issued if isinstance(issued, int) else 0)
 
-def message_of(error: BaseException) -> str:
-    """Return the text of an error as a condition shows it, cut where it is too long."""
-    text = str(error)
-    if len(text) <= MESSAGE_LIMIT:
-        return text
-    return text[:MESSAGE_LIMIT] + "\n… (cut)"
+    def show(self, graph: Graph | None) -> None:
+        """Let the status show this graph's order; without one it is cleared."""
+        self.order = order_of(graph)
 
+    def issued(self, revision: int) -> None:
+        """Raise the highest number that was ever issued."""
+        self.last_issued = max(self.last_issued, revision)
 
-def status_patch(
-    definition: Mapping[str, JsonValue], conditions: ConditionSet, graph: Graph | None
-) -> JsonObject:
-    """Return the merge patch of `status` that makes it say this, or nothing if it does.
-
-    Without a graph the order and the dependencies are cleared.
-    """
-    wanted: dict[str, JsonValue] = {
-        "state": state_of(conditions),
-        "conditions": conditions.wire(),
-        "topologicalOrder": list(graph.order) if graph and graph.order else None,
-        "resources": _dependencies(graph) if graph else None,
-    }
-    current = _status(definition)
-    return {key: value for key, value in wanted.items() if current.get(key) != value}
-
-
-def state_of(conditions: ConditionSet) -> str:
-    """Return `Active` when the graph is accepted, its kind is served and the controller runs."""
-    return "Active" if all(conditions.is_true(kind) for kind in DEPENDENTS) else "Inactive"
-
-
-def current_state(definition: Mapping[str, JsonValue]) -> str:
-    """Return the state that the definition's status holds."""
-    return str(_status(definition).get("state", ""))
-
-
-def _dependencies(graph: Graph) -> list[JsonValue] | None:
-    """Return the nodes that depend on others, in apply order, or None if there are none."""
-    rows: list[JsonValue] = [
-        {
-            "id": node_id,
-            "dependencies": [
-                {"id": other} for other in graph.nodes if other in graph.nodes[node_id].depends_on
-            ],
+    def patch(self) -> JsonObject:
+        """Return the merge patch of `status`, or nothing if the status says it all."""
+        wanted: dict[str, JsonValue] = {
+            "state": self.state,
+            "conditions": self.conditions.wire(),
+            "lastIssuedRevision": self.last_issued or None,
+            **self.order,
         }
-        for node_id in graph.order
-        if graph.nodes[node_id].depends_on
-    ]
-    return rows or None
+        current = _status(self.definition)
+        return {key: value for key, value in wanted.items() if current.get(key) != value}
+
+    @property
+    def state(self) -> str:
+        """`Active` when the graph is accepted, its kind is served and the controller runs."""
+        return "Active" if all(self.conditions.is_true(kind) for kind in DECISIVE) else "Inactive"
+
+    @property
+    def state_before(self) -> str:
+        """The state that the definition's status holds."""
+        return str(_status(self.definition).get("state", ""))
 
 
 def _status(definition: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:

@@ -41,8 +41,11 @@ class Credentials(Protocol):
     async def authorization(self) -> str | None:
         """Return the Authorization header to send now; cheap when nothing is due."""
 
-    async def renew(self) -> bool:
-        """Look for a newer identity, since this one was refused; return whether there is one."""
+    async def renew(self, refused: str | None) -> bool:
+        """Return whether there is another identity than the one whose header was refused.
+
+        Looks for one, unless somebody else has found it meanwhile.
+        """
 
     @property
     def certificate(self) -> ClientCertificate | None:
@@ -69,7 +72,7 @@ class StaticCredentials:
         """Return the header."""
         return self._header
 
-    async def renew(self) -> bool:
+    async def renew(self, refused: str | None) -> bool:
         """Return that there is nothing newer."""
         return False
 
@@ -96,18 +99,19 @@ class TokenFile:
     async def authorization(self) -> str | None:
         """Return the header of the newest token that could be read."""
         if time.monotonic() - self._checked >= self._recheck_s:
-            await self.renew()
+            await self._read()
         return self._header
 
-    async def renew(self) -> bool:
-        """Read the file now; return whether it holds another token."""
+    async def renew(self, refused: str | None) -> bool:
+        """Read the file now, unless the refused token is an old one already."""
+        if self._header == refused:
+            await self._read()
+        return self._header != refused
+
+    async def _read(self) -> None:
         self._checked = time.monotonic()
-        try:
-            header = _bearer(await asyncio.to_thread(read_token, self._path))
-        except ConfigurationError:
-            return False
-        changed, self._header = header != self._header, header
-        return changed
+        with contextlib.suppress(ConfigurationError):
+            self._header = _bearer(await asyncio.to_thread(read_token, self._path))
 
     @property
     def certificate(self) -> ClientCertificate | None:
@@ -199,15 +203,19 @@ class ExecCredentials:
         status = self._status
         if status is None or not self._is_fresh(margin_s=0.0):
             raise UnreachableError(f"no credentials: {self._problem}")
-        return _bearer(status.token) if status.token else None
+        return self._header
 
-    async def renew(self) -> bool:
-        """Run the program again, unless it just failed; return whether it gave another identity."""
+    async def renew(self, refused: str | None) -> bool:
+        """Run the program again, unless it just ran or has given another token meanwhile."""
         before = self._status
         async with self._lock:
-            if self._status is before:
+            if self._header == refused and self._status is before:
                 await self._run()
-        return self._status is not None and self._status != before
+        return self._header != refused or (refused is None and self._status != before)
+
+    @property
+    def _header(self) -> str | None:
+        return _bearer(self._status.token) if self._status and self._status.token else None
 
     @property
     def certificate(self) -> ClientCertificate | None:

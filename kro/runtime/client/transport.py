@@ -14,7 +14,7 @@ import random
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import aiohttp
@@ -108,6 +108,8 @@ class Request:
     replay: Replay = Replay.SAFE
     gate: WriteGate | None = None
     """Asked before every attempt of a write."""
+    authorization: str | None = field(default=None, repr=False)
+    """The identity that the last attempt was made with."""
     starts_kind: bool = False
     """A list or watch, which the storage of a new kind may refuse for some milliseconds."""
 
@@ -172,7 +174,7 @@ class Transport:
             try:
                 return await self._attempt(request)
             except UnauthorizedError:
-                if renewed or not await self._credentials.renew():
+                if renewed or not await self._credentials.renew(request.authorization):
                     raise
                 renewed, pause, code = True, 0.0, "401"
             except ClientError as error:
@@ -228,7 +230,7 @@ class Transport:
             try:
                 return await self._open_once(http, request)
             except UnauthorizedError:
-                if renewed or not await self._credentials.renew():
+                if renewed or not await self._credentials.renew(request.authorization):
                     raise
                 renewed = True
             except ClientError as error:
@@ -298,7 +300,7 @@ class Transport:
 
     async def _prepare(self, request: Request) -> CIMultiDict[str]:
         """Return the headers of an attempt, with the identity of this moment."""
-        header = await self._credentials.authorization()
+        header = request.authorization = await self._credentials.authorization()
         certificate = self._credentials.certificate
         now = time.monotonic()
         if now - self._tls_checked >= RECHECK_S or certificate is not self._certificate:

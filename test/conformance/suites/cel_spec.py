@@ -1,7 +1,7 @@
 """The conformance tests of the language (cel-spec), but for those that need protocol buffers.
 
-They run in an environment that has the extensions that kro's lacks: mathematics, network addresses, type
-names, `cel.block`, comparisons across number kinds.
+They run in an environment that has the extensions that kro's lacks: mathematics, network addresses,
+type names, `cel.block`, comparisons across number kinds.
 """
 
 from __future__ import annotations

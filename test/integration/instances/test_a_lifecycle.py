@@ -470,7 +470,7 @@ async def test_a_20_web_application_over_its_life(lab: Lab) -> None:
     assert service["spec"]["selector"] == {"app": "s"}
     status = {"status": {"replicas": 1, "availableReplicas": 1, "readyReplicas": 1}}
     await lab.kube.merge(DEPLOYMENTS, "s", status, lab.namespace, subresource="status")
-    await lab.until("Site", "s", lambda obj: obj["status"].get("available") == 1)
+    await lab.until("Site", "s", lambda obj: obj.get("status", {}).get("available") == 1)
     await lab.edit("Site", "s", replicas=3, port=8080)
     changed = await lab.kube.until(
         DEPLOYMENTS, "s", lambda obj: obj["spec"]["replicas"] == 3, lab.namespace

@@ -208,7 +208,7 @@ async def test_b_06_chain_of_late_data(lab: Lab) -> None:
     live = await lab.settled("Net", "n")
     assert "last" not in live["status"]
     await lab.widget("n-nat", handle="t")
-    await lab.until("Net", "n", lambda obj: obj["status"].get("last") == "t")
+    await lab.until("Net", "n", lambda obj: obj.get("status", {}).get("last") == "t")
     log = await lab.until_cm("n-log")
     orders = [annotations_of(each)[names.APPLY_ORDER] for each in (subnet, nat, log)]
     assert orders == ["2", "3", "3"]
@@ -263,20 +263,23 @@ async def test_b_09_broken_expression_blocks_everything(lab: Lab) -> None:
     assert await lab.cm("b-bad")
 
 
-async def test_b_10_readiness_that_is_no_boolean(lab: Lab) -> None:
-    """The node is in error, the others are there."""
+async def test_b_10_broken_readiness(lab: Lab) -> None:
+    """A readyWhen that cannot work with its data is an error of its node; the others are there."""
     await lab.define("""
 schema: {kind: Loose, spec: {}}
 resources:
 - id: w
-  readyWhen: ["${w.spec.config.done == 'yes' ? w.spec.config.flag : false}"]
-  template: {apiVersion: lab.example.com/v1, kind: Widget, metadata: {name: "${schema.metadata.name}"}, spec: {config: {done: "yes", flag: "yes"}}}
+  readyWhen: ["${int(w.status.phase) > 0}"]
+  template: {apiVersion: lab.example.com/v1, kind: Widget, metadata: {name: "${schema.metadata.name}"}}
 - id: cm
   template: {apiVersion: v1, kind: ConfigMap, metadata: {name: "${schema.metadata.name}"}, data: {a: "1"}}
 """)
     await lab.create("Loose", "l")
-    await lab.says("Loose", "l", "did not return bool", state="ERROR")
+    await lab.widget("l", phase="yes")
+    await lab.says("Loose", "l", 'node "w"', "int(w.status.phase) > 0", state="ERROR")
     assert await lab.cm("l")
+    await lab.widget("l", phase="1")
+    await lab.settled("Loose", "l")
 
 
 async def test_b_11_apply_orders_of_a_diamond(lab: Lab) -> None:

@@ -63,10 +63,10 @@ async def test_c_03_switching_off(lab: Lab) -> None:
 
 
 FLAG = """
-schema: {kind: Flag, spec: {on: boolean}}
+schema: {kind: Flag, spec: {"on": boolean}}
 resources:
 - id: flag
-  template: {apiVersion: v1, kind: ConfigMap, metadata: {name: "${schema.metadata.name}-flag"}, data: {on: "${string(schema.spec.on)}"}}
+  template: {apiVersion: v1, kind: ConfigMap, metadata: {name: "${schema.metadata.name}-flag"}, data: {"on": "${string(schema.spec.on)}"}}
 - id: lamp
   includeWhen: ["${flag.data.on == 'true'}"]
   template: {apiVersion: v1, kind: ConfigMap, metadata: {name: "${schema.metadata.name}-lamp"}, data: {v: lit}}

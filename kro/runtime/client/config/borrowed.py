@@ -35,25 +35,23 @@ class BorrowedCredentials:
             UnreachableError: the identity provider gave nothing.
         """
         if self._checked is None or time.monotonic() - self._checked >= RECHECK_S:
-            await self.renew()
+            async with self._lock:
+                await self._load()
         return self._header
 
-    async def renew(self) -> bool:
+    async def renew(self, refused: str | None) -> bool:
         """Let the loader look at the token, and refresh it if it has expired."""
-        before = self._header
         async with self._lock:
-            if self._header != before:
-                return True
-            self._header = await self._load()
-            self._checked = time.monotonic()
-        return self._header != before
+            if self._header == refused:
+                await self._load()
+        return self._header != refused
 
     @property
     def certificate(self) -> ClientCertificate | None:
         """None: these providers give tokens."""
         return None
 
-    async def _load(self) -> str:
+    async def _load(self) -> None:
         from kubernetes_asyncio.client import Configuration
         from kubernetes_asyncio.config import ConfigException, load_kube_config_from_dict
 
@@ -69,4 +67,5 @@ class BorrowedCredentials:
         header = configuration.api_key.get("BearerToken")
         if not isinstance(header, str):
             raise UnreachableError("the auth-provider of the kubeconfig gave no token")
-        return header
+        self._header = header
+        self._checked = time.monotonic()

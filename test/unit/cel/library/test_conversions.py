@@ -60,6 +60,10 @@ def test_arbitrary_text_converts_or_is_refused(text: str) -> None:
         assert not problem or problem.startswith("type conversion error from 'string' to '")
 
 
+_NO_UNIT = (
+    "error: type conversion error from 'int' to 'google.protobuf.Duration': "
+    "write it with a unit: '90s'"
+)
 _SYNTAX = "error: type conversion error from 'string' to '{}': invalid syntax \"{}\""
 
 
@@ -67,6 +71,7 @@ _SYNTAX = "error: type conversion error from 'string' to '{}': invalid syntax \"
     ("expression", "expected"),
     [
         ("int('-0012')", -12),
+        ("duration(90)", _NO_UNIT),
         ("int('+5')", 5),
         ("int('0x10')", _SYNTAX.format("int", "0x10")),
         ("int('1_000')", _SYNTAX.format("int", "1_000")),

@@ -133,7 +133,7 @@ def test_other_texts_are_no_quantities(text: str) -> None:
         quantity(text)
 
 
-@pytest.mark.parametrize("text", ["1e999999999999", "1e1001", "9" * 5_000])
+@pytest.mark.parametrize("text", ["1e999999999999", "1e10001", "9" * 5_000])
 def test_amounts_beyond_all_sense_are_refused(text: str) -> None:
     """No exponent or length can make the arithmetic expensive."""
     assert not is_quantity(text)

@@ -149,6 +149,16 @@ def test_results_that_fill_the_memory_are_refused_before_they_exist(
         budget.restart()
 
 
+def test_copies_of_a_long_text_spend_the_budget(evaluate: Any) -> None:
+    """A text that is changed once per element of a list cannot fill the memory."""
+    variables = {"s": "ab " * 100_000}
+
+    for function in ("reverse", "upperAscii", "trim", "substring"):
+        arguments = "1" if function == "substring" else ""
+        result = evaluate(f"lists.range(1000).map(i, s.{function}({arguments}))", variables)
+        assert "evaluation budget" in str(result)
+
+
 @pytest.mark.parametrize(
     ("expression", "expected"),
     [

@@ -235,7 +235,7 @@ async def test_a_certificate_of_a_plugin_is_used(tmp_path: Path) -> None:
         async def authorization(self) -> str | None:
             return None
 
-        async def renew(self) -> bool:
+        async def renew(self, refused: str | None) -> bool:
             return False
 
     async with serving(server, clients=ours.certificate) as port:

@@ -679,3 +679,18 @@ async def test_cancelled_calls_leak_nothing(rig: Rig) -> None:
 
     assert await client.get(THINGS, NAME) == THING
     await client.aclose()
+
+
+async def test_the_client_side_limit_holds_requests_and_not_watches(rig: Rig) -> None:
+    """With a limit set every request passes it, and says how long that took."""
+    client = rig.connect(limits=Limits(qps=500.0, burst=1))
+    rig.server.script(found())
+
+    for _ in range(5):
+        await client.get(THINGS, NAME)
+    async with client.watch(THINGS):
+        pass
+
+    assert len(rig.observer.waits) == 5
+    assert sum(rig.observer.waits) > 0
+    await client.aclose()

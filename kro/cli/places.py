@@ -1,0 +1,197 @@
+"""From an error's path to line and column in the author's file.
+
+Paths are matched against the keys that are there, not parsed: a key with dots or brackets is found
+whichever way the path writes it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+from kro.cli.yaml_nodes import Node
+from kro.errors import Excerpt
+
+_PROPERTIES: Final = re.compile(r"(?:[!&]\S*\s+)*")
+"""Tag and anchor, which belong to a node and stand before its text."""
+_INDEX: Final = re.compile(r"\[(\d{1,9})\]")
+_ESCAPE: Final = re.compile(r"\\(?:x[0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4}|U[0-9A-Fa-f]{8}|\r?\n[ \t]*|.)")
+_SPACE: Final = re.compile(r"\s*")
+
+
+@dataclass(frozen=True)
+class Text:
+    """A file's contents under the name that errors show."""
+
+    name: str
+    content: str
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        return [0, *(found.end() for found in re.finditer("\n", self.content))]
+
+    def position(self, offset: int) -> tuple[int, int]:
+        """Return line and column, both from 1, of an offset."""
+        line = bisect_right(self._starts, offset)
+        return line, offset - self._starts[line - 1] + 1
+
+    def line(self, number: int) -> str:
+        """Return a line, counted from 1, without its end."""
+        if not 0 < number <= len(self._starts):
+            return ""
+        start = self._starts[number - 1]
+        end = self.content.find("\n", start)
+        return self.content[start : len(self.content) if end < 0 else end].rstrip("\r")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Where a path leads."""
+
+    node: Node
+    key_start: int | None
+    """Offset of the key that holds the node."""
+    whole: bool
+    """False: the path goes on to something that is not there."""
+
+
+def find(root: Node, path: str) -> Found:
+    """Return the node at `path`, or the deepest one on the way to it."""
+    node, key_start, rest = root, None, path
+    while rest:
+        step = _step(node, rest)
+        if step is None:
+            return Found(node, key_start, whole=False)
+        node, start, rest = step
+        key_start = start if start is not None else node.start
+    return Found(node, key_start, whole=True)
+
+
+def offset_of(text: Text, found: Found, *, at_key: bool) -> int:
+    """Return the offset that an error about what was found points at."""
+    if found.key_start is not None and (at_key or not found.whole):
+        return found.key_start
+    properties = _PROPERTIES.match(text.content, found.node.start, found.node.end)
+    return properties.end() if properties else found.node.start
+
+
+def offset_within(text: Text, node: Node, excerpt: Excerpt) -> int | None:
+    """Return the offset of an excerpt's caret in the file; None if that cannot be told."""
+    if not isinstance(node.value, str):
+        return None
+    base = _base(node.value, excerpt.text)
+    if base is None:
+        return None
+    lines = excerpt.text.split("\n")
+    wanted = base + sum(len(line) + 1 for line in lines[: excerpt.line - 1]) + excerpt.column
+    if wanted == len(node.value) and wanted > 0:
+        before = _aligned(text.content, node, wanted - 1)
+        return None if before is None else before + 1
+    return _aligned(text.content, node, wanted)
+
+
+def _base(value: str, part: str) -> int | None:
+    """Return where the text of an excerpt starts within a scalar, if only one place is possible."""
+    if value == part:
+        return 0
+    start = value.find(part) if part.strip() else -1
+    if start < 0 or value.find(part, start + 1) >= 0:
+        return None
+    return start
+
+
+def _step(node: Node, path: str) -> tuple[Node, int | None, str] | None:
+    """Return the child that a path starts with, its key's offset, and the rest of the path."""
+    if isinstance(node.children, list):
+        index = _INDEX.match(path)
+        if index is None or int(index[1]) >= len(node.children):
+            return None
+        return node.children[int(index[1])], None, path[index.end() :]
+    if node.children is None:
+        return None
+    best: tuple[Node, int | None, str] | None = None
+    for rest, key in _keys(path, node.children):
+        start, child = node.children[key]
+        if best is None or len(rest) < len(best[2]):
+            best = child, start, rest
+    return best
+
+
+def _keys(path: str, keys: dict[str, tuple[int, Node]]) -> Iterator[tuple[str, str]]:
+    """Yield what is left of the path behind each key that it may start with."""
+    path = path.removeprefix(".")
+    plain = re.match(r"[^.\[]+", path)
+    if plain and plain[0] in keys:
+        yield path[plain.end() :], plain[0]
+    for key in keys:
+        if "." not in key and "[" not in key and not path.startswith("["):
+            continue
+        for written in (key, f'["{key}"]', f"[{json.dumps(key, ensure_ascii=False)}]"):
+            if path.startswith(written):
+                rest = path[len(written) :]
+                if not rest or rest[0] in ".[":
+                    yield rest, key
+
+
+def _aligned(content: str, node: Node, wanted: int) -> int | None:
+    """Return where in the file the character number `wanted` of a scalar's value comes from."""
+    properties = _PROPERTIES.match(content, node.start, node.end)
+    start = properties.end() if properties else node.start
+    if content[start : start + 1] == "|":
+        return _in_literal(content, start, node, wanted)
+    if content[start : start + 1] == ">":
+        start = content.find("\n", start) + 1
+        quote = ""
+    else:
+        quote = content[start] if content[start : start + 1] in ("'", '"') else ""
+        start += len(quote)
+    return _in_flow(content, start, node, wanted, quote)
+
+
+def _in_literal(content: str, start: int, node: Node, wanted: int) -> int | None:
+    """Below `|`, every line stands as it is, behind the indentation of the first one."""
+    value = str(node.value)
+    header_end = content.find("\n", start)
+    lines = content[header_end + 1 : node.end].split("\n")
+    explicit = re.search(r"\d", content[start:header_end])
+    first = next((line for line in lines if line.strip()), "")
+    indent = len(first) - len(first.lstrip(" "))
+    if explicit:
+        shown = next((line for line in value.split("\n") if line.strip()), "")
+        indent -= len(shown) - len(shown.lstrip(" "))
+    number = value.count("\n", 0, wanted)
+    column = wanted - (value.rfind("\n", 0, wanted) + 1)
+    if header_end < 0 or number >= len(lines):
+        return None
+    offset = header_end + 1 + sum(len(line) + 1 for line in lines[:number])
+    return offset + min(indent + column, len(lines[number]))
+
+
+def _in_flow(content: str, start: int, node: Node, wanted: int, quote: str) -> int | None:
+    """Elsewhere, line ends are folded into spaces: everything else comes one by one."""
+    value = str(node.value)
+    place = start
+    for number, character in enumerate(value):
+        escape = _ESCAPE.match(content, place) if quote == '"' else None
+        if not character.isspace() or escape:
+            place = _SPACE.match(content, place).end() if not escape else place  # type: ignore[union-attr]
+            escape = _ESCAPE.match(content, place) if quote == '"' else None
+            while escape and escape[0][1:2] in "\r\n":
+                place = escape.end()
+                escape = _ESCAPE.match(content, place)
+        if place >= node.end:
+            return None
+        if number == wanted:
+            return place
+        if escape:
+            place = escape.end()
+        elif quote == "'" and character == "'":
+            place += 2
+        elif not character.isspace() or content[place] in " \t":
+            place += 1
+    return None

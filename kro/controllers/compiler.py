@@ -1,0 +1,95 @@
+"""Compiles the spec of a definition against the kinds that the cluster has now, and once.
+
+The check of a definition and the compilation of the revision that it issues are the same build, so
+the second finds the first one's result.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import orjson
+
+from kro.controllers.kinds import Kinds
+from kro.errors import AuthorErrors
+from kro.graph import Gates, Graph, Limits, build, required_kinds
+from kro.refs import GVK, JsonValue
+
+KEPT = 2
+"""Results kept for each definition: its latest revision's and its current spec's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """What one build gave: a graph, or the author's errors."""
+
+    key: tuple[object, ...]
+    graph: Graph | None
+    errors: AuthorErrors | None
+    missing: frozenset[GVK]
+    """Kinds that the cluster does not have; without them the graph could not be built."""
+
+
+class Compiler:
+    """Builds graphs off the event loop and remembers the last results of each definition.
+
+    Args:
+        built: told after each build: definition, seconds, whether it failed.
+    """
+
+    def __init__(
+        self,
+        *,
+        kinds: Kinds,
+        limits: Limits,
+        gates: Gates,
+        now: Callable[[], float],
+        built: Callable[[str, float, bool], None],
+    ) -> None:
+        self._kinds = kinds
+        self._limits = limits
+        self._gates = gates
+        self._now = now
+        self._built = built
+        self._results: dict[str, list[Compiled]] = {}
+
+    def forget(self, definition: str) -> None:
+        """Drop what is remembered of a definition that is gone."""
+        self._results.pop(definition, None)
+
+    async def compile(self, definition: str, spec: JsonValue) -> Compiled:
+        """Return the graph of the spec, or all its errors.
+
+        Raises:
+            ClusterError: the schemas could not be fetched.
+
+        Concurrency: the build runs in a thread, so that the loop goes on.
+        """
+        fetched = await self._kinds.fetch(required_kinds(spec))
+        content = orjson.dumps(spec, option=orjson.OPT_SORT_KEYS)
+        key = (hashlib.sha256(content).digest(), fetched.fingerprint)
+        results = self._results.setdefault(definition, [])
+        for known in results:
+            if known.key == key:
+                return known
+        started = self._now()
+        graph: Graph | None = None
+        errors: AuthorErrors | None = None
+        try:
+            graph = await asyncio.to_thread(
+                build,
+                definition,
+                spec if isinstance(spec, dict) else {},
+                fetched.schemas,
+                limits=self._limits,
+                gates=self._gates,
+            )
+        except AuthorErrors as problem:
+            errors = problem
+        self._built(definition, self._now() - started, graph is None)
+        compiled = Compiled(key, graph, errors, fetched.missing)
+        results[:] = [compiled, *results[: KEPT - 1]]
+        return compiled

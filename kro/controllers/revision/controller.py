@@ -1,0 +1,174 @@
+"""The pass over one GraphRevision: compile what it froze, say so, and let go of it at its end.
+
+Source: spec "graph and RGD controller" §6.6, §6.7.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from kro import names
+from kro.controllers.compiler import Compiled, Compiler
+from kro.controllers.conditions import ConditionSet
+from kro.controllers.reporting import message_of, order_of
+from kro.controllers.revision.compiled import CompiledRevisions, Entry, State
+from kro.controllers.revision.objects import (
+    REVISIONS,
+    definition_of,
+    is_terminating,
+    number_of,
+    spec_of,
+)
+from kro.errors import ClusterError, KroError
+from kro.graph import Graph, spec_hash
+from kro.refs import JsonObject, JsonValue, NamespacedName
+from kro.runtime import CheckAgain, Clock, Informed, Outcome, Settled, finalizer, rfc3339
+from kro.runtime.client import Client, NotFoundError
+
+VERIFIED: Final = "GraphVerified"
+MISSING_KIND_RETRY_S: Final = 60.0
+"""How often a kind is looked for that no CRD will announce: one of an aggregated API."""
+
+
+class RevisionMetrics(Protocol):
+    """What a revision pass counts."""
+
+    def compiled(self, duration_s: float, *, failed: bool) -> None:
+        """A revision was compiled, or found to be wrong."""
+
+    def status_failed(self, *, compiled: bool) -> None:
+        """The status could not be written; `compiled`: although the revision is right."""
+
+    def evicted(self) -> None:
+        """A revision's finalizer was taken off."""
+
+
+class RevisionController:
+    """Keeps the compiled revisions of the process in step with the GraphRevisions of the cluster.
+
+    Args:
+        published: told the definition whose revision is Active or Failed now.
+
+    Concurrency: one event loop; no two passes over one revision at once (the queue's promise).
+    """
+
+    def __init__(
+        self,
+        *,
+        client: Client,
+        clock: Clock,
+        revisions: Informed,
+        compiler: Compiler,
+        compiled: CompiledRevisions,
+        metrics: RevisionMetrics,
+        published: Callable[[str], None],
+    ) -> None:
+        self._client = client
+        self._clock = clock
+        self._revisions = revisions
+        self._compiler = compiler
+        self._compiled = compiled
+        self._metrics = metrics
+        self._published = published
+
+    async def reconcile(self, name: NamespacedName) -> Outcome:
+        """Compile the revision and publish its graph; safe to repeat.
+
+        A revision that is Active stays so when a kind that it uses has changed to its disadvantage:
+        its instances run on; one that failed is compiled again whenever such a kind changes.
+
+        Raises:
+            ClusterError: the API server refused or could not be reached; tried again.
+        """
+        revision = self._revisions.get(name)
+        if revision is None:
+            return Settled()
+        if is_terminating(revision):
+            return await self._release(revision)
+        revision = await finalizer.ensure(self._client, REVISIONS, revision, names.FINALIZER)
+        self._revisions.observe(revision)
+        definition, number = definition_of(revision), number_of(revision)
+        known = self._compiled.get(definition, number)
+        spec = spec_of(revision)
+        try:
+            fingerprint = spec_hash(spec if isinstance(spec, dict) else {})
+        except KroError as error:
+            await self._write(revision, None, f"compute graph revision spec hash: {error}")
+            return Settled()
+        if known is None:
+            self._compiled.put(definition, Entry(number, fingerprint, State.PENDING))
+        started = self._clock.now()
+        result = await self._compiler.compile(definition, spec)
+        serving = known.graph if known is not None and known.state is State.ACTIVE else None
+        if serving is not None and (result.graph is None or result.graph is serving):
+            return Settled()
+        self._metrics.compiled(self._clock.now() - started, failed=result.graph is None)
+        return await self._publish(revision, result, fingerprint)
+
+    async def _publish(self, revision: JsonObject, result: Compiled, fingerprint: str) -> Outcome:
+        definition, number = definition_of(revision), number_of(revision)
+        if result.graph is None:
+            assert result.errors is not None
+            self._compiled.put(definition, Entry(number, fingerprint, State.FAILED))
+            self._published(definition)
+            name = _metadata(revision)["name"]
+            problem = f'failed to compile graph revision "{name}": {message_of(result.errors)}'
+            await self._write(revision, None, problem)
+            if result.missing:
+                return CheckAgain(after_s=MISSING_KIND_RETRY_S, why="kinds are missing")
+            return Settled()
+        try:
+            await self._write(revision, result.graph, "")
+        except ClusterError:
+            self._metrics.status_failed(compiled=True)
+            raise
+        self._compiled.put(definition, Entry(number, fingerprint, State.ACTIVE, result.graph))
+        self._published(definition)
+        return Settled()
+
+    async def _write(self, revision: JsonObject, graph: Graph | None, problem: str) -> None:
+        """Make the status say how the compilation ended; nothing is written where it does."""
+        status = revision.get("status")
+        status = status if isinstance(status, dict) else {}
+        stored = status.get("conditions")
+        conditions = ConditionSet(
+            (VERIFIED,),
+            owner=revision,
+            stored=stored if isinstance(stored, list) else (),
+            now=rfc3339(self._clock.wall()),
+        )
+        if graph is None:
+            conditions.set(VERIFIED, "False", "InvalidGraph", problem)
+        else:
+            conditions.set(VERIFIED, "True", "Verified", "graph revision compiled and verified")
+        wanted: dict[str, JsonValue] = {
+            "conditions": conditions.wire(),
+            **order_of(graph),
+        }
+        patch = {key: value for key, value in wanted.items() if status.get(key) != value}
+        if not patch:
+            return
+        name = NamespacedName("", str(_metadata(revision)["name"]))
+        try:
+            written = await self._client.patch(
+                REVISIONS, name, {"status": patch}, subresource="status"
+            )
+        except NotFoundError:
+            return  # deleted meanwhile: its end comes as an event
+        self._revisions.observe(written)
+
+    async def _release(self, revision: JsonObject) -> Outcome:
+        """Take the finalizer off, and only then forget the graph."""
+        left = await finalizer.release(self._client, REVISIONS, revision, names.FINALIZER)
+        if left is not None:
+            self._revisions.observe(left)
+        self._compiled.forget(definition_of(revision), number_of(revision))
+        self._metrics.evicted()
+        return Settled()
+
+
+def _metadata(revision: JsonObject) -> JsonObject:
+    metadata = revision["metadata"]
+    assert isinstance(metadata, dict)
+    return metadata

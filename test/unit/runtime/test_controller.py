@@ -1,0 +1,450 @@
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from kro.errors import AuthorError, AuthorErrors, ClusterError, DefinitionError, Retry
+from kro.refs import NamespacedName
+from kro.runtime import (
+    CheckAgain,
+    Controller,
+    NullControllerMetrics,
+    Outcome,
+    Priority,
+    Settled,
+    Slots,
+)
+from kro.runtime.controller import retry_of
+from support.clock import FakeClock, settle
+
+
+def named(name: str) -> NamespacedName:
+    return NamespacedName("default", name)
+
+
+A = named("a")
+
+
+class Counts(NullControllerMetrics):
+    """What a controller told."""
+
+    def __init__(self) -> None:
+        self.requeues: list[str] = []
+        self.results: list[str] = []
+        self.panics = 0
+        self.timeouts = 0
+
+    def ended(self, duration_s: float, result: str) -> None:
+        self.results.append(result)
+
+    def requeued(self, kind: str) -> None:
+        self.requeues.append(kind)
+
+    def panicked(self) -> None:
+        self.panics += 1
+
+    def timed_out(self) -> None:
+        self.timeouts += 1
+
+
+class Passes:
+    """A reconcile function whose answers the test gives."""
+
+    def __init__(self, answer: Callable[[], Outcome] = Settled) -> None:
+        self.answer = answer
+        self.names: list[str] = []
+        self.running: set[NamespacedName] = set()
+        self.most = 0
+        self.gate: asyncio.Event | None = None
+
+    async def __call__(self, name: NamespacedName) -> Outcome:
+        assert name not in self.running, "two passes of one key overlap"
+        self.running.add(name)
+        self.most = max(self.most, len(self.running))
+        self.names.append(name.name)
+        try:
+            await (self.gate.wait() if self.gate is not None else asyncio.sleep(0))
+            return self.answer()
+        finally:
+            self.running.discard(name)
+
+
+def failing(error: Exception) -> Callable[[], Outcome]:
+    def answer() -> Outcome:
+        raise error
+
+    return answer
+
+
+@asynccontextmanager
+async def running(*controllers: Controller) -> AsyncIterator[list[asyncio.Task[None]]]:
+    tasks = [asyncio.create_task(controller.run()) for controller in controllers]
+    try:
+        yield tasks
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+async def test_what_is_enqueued_is_reconciled(clock: FakeClock) -> None:
+    passes, counts = Passes(), Counts()
+    controller = Controller("things", passes, clock=clock, metrics=counts)
+
+    async with running(controller):
+        controller.enqueue(A)
+        controller.enqueue(A)
+        await settle()
+
+    assert passes.names == ["a"]
+    assert counts.results == ["success"]
+
+
+async def test_check_again_comes_back_after_its_time(clock: FakeClock) -> None:
+    passes = Passes(lambda: CheckAgain(after_s=3.0, why="waiting"))
+    controller = Controller("things", passes, clock=clock)
+
+    async with running(controller):
+        controller.enqueue(A)
+        await clock.advance(2.9)
+        early = len(passes.names)
+        await clock.advance(0.2)
+
+    assert (early, len(passes.names)) == (1, 2)
+
+
+async def test_a_pass_that_always_asks_for_now_makes_no_hot_loop(clock: FakeClock) -> None:
+    """P-089, D-15: at most ten a second."""
+    counts = Counts()
+    passes = Passes(lambda: CheckAgain(after_s=0.0))
+    controller = Controller("things", passes, clock=clock, metrics=counts)
+
+    async with running(controller):
+        controller.enqueue(A)
+        await clock.advance(1.0)
+
+    assert 9 <= len(passes.names) <= 11
+    assert set(counts.requeues) == {"requeue"}
+
+
+async def test_a_failing_key_comes_back_ever_later_and_is_never_dropped(clock: FakeClock) -> None:
+    """P-086, P-088, D-01: also long after the reference would have given up."""
+    passes = Passes(failing(ClusterError("no")))
+    controller = Controller("things", passes, clock=clock, max_retries=20)
+
+    async with running(controller):
+        controller.enqueue(A)
+        await clock.advance(10.0)
+        first_ten = len(passes.names)
+        await clock.advance(36_000.0)
+        later, failing_now = len(passes.names), controller.failing
+        passes.answer = Settled
+        await clock.advance(1200.0)
+
+        assert first_ten in (6, 7)
+        assert later > 40
+        assert (failing_now, controller.failing) == (1, 0)
+
+
+async def test_success_and_check_again_clear_the_failures(clock: FakeClock) -> None:
+    """P-086, D-14."""
+    passes = Passes(failing(ClusterError("no")))
+    controller = Controller("things", passes, clock=clock)
+
+    async with running(controller):
+        controller.enqueue(A)
+        await clock.advance(30.0)
+        passes.answer = lambda: CheckAgain(after_s=1.0)
+        await clock.advance(60.0)
+        passes.answer = failing(ClusterError("no"))
+        await clock.advance(1.0)
+        passes.names.clear()
+        await clock.advance(1.0)
+
+    assert len(passes.names) in (2, 3)
+
+
+async def test_an_author_error_waits_for_a_change(clock: FakeClock) -> None:
+    """P-097."""
+    counts = Counts()
+    passes = Passes(failing(DefinitionError("wrong")))
+    controller = Controller("things", passes, clock=clock, metrics=counts)
+
+    async with running(controller):
+        controller.enqueue(A)
+        await clock.advance(100_000.0)
+        alone = len(passes.names)
+        controller.enqueue(A)
+        await settle()
+
+    assert (alone, len(passes.names)) == (1, 2)
+    assert counts.requeues == ["no_requeue", "no_requeue"]
+    assert counts.panics == 0
+
+
+def chained(outer: Exception, inner: Exception) -> Exception:
+    outer.__cause__ = inner
+    return outer
+
+
+@pytest.mark.parametrize(
+    ("error", "retry"),
+    [
+        pytest.param(AuthorError("x"), Retry.NEVER, id="an author's"),
+        pytest.param(ClusterError("x"), Retry.BACKOFF, id="the cluster's"),
+        pytest.param(ValueError("x"), Retry.BACKOFF, id="a foreign one"),
+        pytest.param(chained(ValueError(), AuthorError("x")), Retry.NEVER, id="wrapped"),
+        pytest.param(
+            chained(ClusterError(), AuthorError("x")), Retry.BACKOFF, id="the outermost wins"
+        ),
+        pytest.param(AuthorErrors("x", [AuthorError("y")]), Retry.NEVER, id="a group of them"),
+        pytest.param(
+            ExceptionGroup("x", [AuthorError("y"), ClusterError("z")]),
+            Retry.BACKOFF,
+            id="a mixed group",
+        ),
+    ],
+)
+def test_the_class_decides_anywhere_in_the_chain(error: Exception, retry: Retry) -> None:
+    """P-097, D-16."""
+    assert retry_of(error) is retry
+
+
+async def test_what_nobody_expects_is_counted_and_retried(clock: FakeClock) -> None:
+    """P-099."""
+    counts = Counts()
+    passes = Passes(failing(KeyError("spec")))
+    controller = Controller("things", passes, clock=clock, metrics=counts)
+
+    async with running(controller) as tasks:
+        controller.enqueue(A)
+        await clock.advance(1.0)
+
+        assert not tasks[0].done()
+    assert counts.panics == len(passes.names) >= 3
+    assert set(counts.requeues) == {"rate_limited"}
+
+
+async def test_a_pass_that_takes_too_long_is_ended_and_retried(clock: FakeClock) -> None:
+    """P-100."""
+    counts = Counts()
+    passes = Passes()
+    passes.gate = asyncio.Event()
+    controller = Controller("things", passes, clock=clock, metrics=counts, pass_timeout_s=300.0)
+
+    async with running(controller):
+        controller.enqueue(A)
+        await clock.advance(301.0)
+
+        assert (counts.timeouts, len(passes.names), controller.queue.leased) == (1, 2, 1)
+        assert counts.results == ["error"]
+
+
+async def test_a_time_out_of_the_passes_own_is_an_ordinary_failure(clock: FakeClock) -> None:
+    counts = Counts()
+    controller = Controller(
+        "things", Passes(failing(TimeoutError("its own"))), clock=clock, metrics=counts
+    )
+
+    async with running(controller):
+        controller.enqueue(A)
+        await settle()
+
+    assert (counts.timeouts, counts.panics) == (0, 1)
+
+
+async def test_no_more_passes_run_than_allowed(clock: FakeClock) -> None:
+    """P-092: per controller, and over all of them."""
+    slots = Slots(3, clock=clock)
+    one, other = Passes(), Passes()
+    one.gate = other.gate = asyncio.Event()
+    controllers = [
+        Controller("one", one, clock=clock, slots=slots, concurrency=2),
+        Controller("other", other, clock=clock, slots=slots, concurrency=8),
+    ]
+
+    async with running(*controllers):
+        for at in range(10):
+            controllers[0].enqueue(named(f"k{at}"))
+            controllers[1].enqueue(named(f"k{at}"))
+        await settle()
+        held = len(one.running) + len(other.running)
+        one.gate.set()
+        await settle(200)
+
+    assert held == 3
+    assert one.most <= 2
+    assert len(one.names) + len(other.names) == 20
+
+
+async def test_a_long_queue_does_not_starve_a_short_one(clock: FakeClock) -> None:
+    """P-090, D-20: B starts within (global limit + 1) completions of A."""
+    slots = Slots(4, clock=clock)
+    ended = 0
+    started_after: list[int] = []
+
+    async def busy(name: NamespacedName) -> Outcome:
+        nonlocal ended
+        await asyncio.sleep(0)
+        ended += 1
+        return Settled()
+
+    async def rare(name: NamespacedName) -> Outcome:
+        started_after.append(ended)
+        return Settled()
+
+    crowd = Controller("busy", busy, clock=clock, slots=slots)
+    single = Controller("rare", rare, clock=clock, slots=slots)
+
+    async with running(crowd, single):
+        for at in range(10_000):
+            crowd.enqueue(named(f"k{at}"))
+        await settle()
+        before = ended
+        single.enqueue(A)
+        await settle(40)
+
+    assert started_after[0] - before <= 4 + 1
+
+
+async def test_a_swapped_function_serves_what_was_queued_before(clock: FakeClock) -> None:
+    """P-059."""
+    old, new = Passes(), Passes()
+    controller = Controller("things", old, clock=clock)
+    controller.enqueue(A)
+    controller.reconcile = new
+
+    async with running(controller):
+        await settle()
+
+    assert (old.names, new.names) == ([], ["a"])
+
+
+async def test_drain_lets_passes_end_and_begins_no_more(clock: FakeClock) -> None:
+    """P-096, P-138."""
+    passes = Passes()
+    passes.gate = asyncio.Event()
+    controller = Controller("things", passes, clock=clock, concurrency=1)
+
+    async with running(controller) as tasks:
+        controller.enqueue(A)
+        controller.enqueue(named("b"))
+        await settle()
+        drain = asyncio.create_task(controller.drain(60.0))
+        await settle()
+        waited = not drain.done()
+        passes.gate.set()
+        await settle()
+
+        assert (waited, await drain, tasks[0].done()) == (True, True, True)
+    assert passes.names == ["a"]
+
+
+async def test_drain_cancels_what_does_not_end_in_time(clock: FakeClock) -> None:
+    passes = Passes()
+    passes.gate = asyncio.Event()
+    controller = Controller("things", passes, clock=clock)
+
+    async with running(controller):
+        controller.enqueue(A)
+        await settle()
+        drain = asyncio.create_task(controller.drain(5.0))
+        await clock.advance(6.0)
+
+        assert await drain is False
+        assert (controller.queue.leased, passes.running) == (0, set())
+
+
+async def test_every_key_is_visited_once_a_period_spread_evenly(clock: FakeClock) -> None:
+    """P-093, D-02, D-03: also without any event, and never all at once."""
+    keys = [named(f"k{at}") for at in range(500)]
+    passes = Passes()
+    controller = Controller("things", passes, clock=clock, resync_s=36_000.0, keys=lambda: keys)
+    most = 0
+
+    async with running(controller):
+        for _ in range(100):
+            before = len(passes.names)
+            await clock.advance(360.0)
+            await settle(20)
+            most = max(most, len(passes.names) - before)
+
+    assert sorted(set(passes.names)) == sorted(key.name for key in keys)
+    assert len(passes.names) <= len(keys) + 10
+    assert most <= 25
+
+
+async def test_failures_of_one_kind_do_not_delay_another(clock: FakeClock) -> None:
+    """P-087, D-26: the bucket is the kind's own."""
+    many = Passes(failing(ClusterError("no")))
+    one = Passes(failing(ClusterError("no")))
+    crowd = Controller("crowd", many, clock=clock, concurrency=64)
+    single = Controller("single", one, clock=clock)
+
+    async with running(crowd, single):
+        for at in range(1000):
+            crowd.enqueue(named(f"k{at}"))
+        await settle(2000)
+        single.enqueue(A)
+        await clock.advance(1.0)
+
+    assert len(one.names) >= 2
+
+
+async def test_cancelling_at_any_step_leaks_no_lease_and_no_slot() -> None:
+    """P-084, P-101, F-73."""
+    for steps in range(30):
+        clock = FakeClock()
+        slots = Slots(2, clock=clock)
+        passes = Passes()
+        controller = Controller("things", passes, clock=clock, slots=slots, concurrency=4)
+        for at in range(6):
+            controller.enqueue(named(f"k{at}"))
+        before = asyncio.all_tasks()
+        task = asyncio.create_task(controller.run())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+
+        assert (controller.queue.leased, slots.held, passes.running) == (0, 0, set())
+        assert asyncio.all_tasks() == before
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_random_passes_lose_no_change(seed: int) -> None:
+    """P-081 to P-083: after every change a pass begins that can see it; 200 schedules."""
+    chance = random.Random(seed)
+    for _ in range(25):
+        clock = FakeClock()
+        changed: dict[str, int] = {}
+        seen: dict[str, int] = {}
+
+        async def reconcile(name: NamespacedName, chance: random.Random = chance) -> Outcome:
+            seen[name.name] = changed.get(name.name, 0)  # noqa: B023 - of this very round
+            for _ in range(chance.randrange(4)):
+                await asyncio.sleep(0)
+            if chance.random() < 0.2:
+                raise ClusterError("by chance")
+            return Settled() if chance.random() < 0.7 else CheckAgain(after_s=1.0)
+
+        controller = Controller("things", reconcile, clock=clock, concurrency=3)
+        async with running(controller):
+            for _ in range(chance.randint(5, 40)):
+                name = chance.choice("abcde")
+                changed[name] = changed.get(name, 0) + 1
+                controller.enqueue(named(name), chance.choice(list(Priority)))
+                if chance.random() < 0.4:
+                    await asyncio.sleep(0)
+            await settle(200)
+
+            assert seen == changed
