@@ -180,7 +180,7 @@ class Cycle:
     def _end(self, *, commit: bool) -> None:
         for hold in self._loose:
             hold.release()
-        if self._listener is None and commit and not self._keep:
+        if self._listener is None and commit:
             self._listener = self._coordinator._known(self._key)
         listener = self._listener
         if listener is None or not listener.alive:

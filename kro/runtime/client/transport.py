@@ -154,9 +154,11 @@ class Transport:
         )
         self._watches = Pool(self._tls, connections=0, age_s=bounds.connection_age_s)
         self._open_watches = 0
-        self._bucket = TokenBucket(bounds.qps, bounds.burst) if bounds.qps > 0 else None
+        self._bucket = (
+            TokenBucket(bounds.qps, bounds.burst, sleep=sleep) if bounds.qps > 0 else None
+        )
         self._openings = TokenBucket(
-            bounds.watch_openings_per_s, max(1, int(bounds.watch_openings_per_s))
+            bounds.watch_openings_per_s, int(bounds.watch_openings_per_s), sleep=sleep
         )
         if config.tls.insecure:
             self._warn("the certificate of the API server is NOT verified: anyone may answer")

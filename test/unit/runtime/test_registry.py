@@ -276,6 +276,7 @@ async def test_the_state_of_an_instance_that_is_gone_is_forgotten() -> None:
 async def test_an_instance_that_is_a_child_wakes_itself_and_its_owner() -> None:
     """P-065, P-066: nesting; the parent's informer outlives its own registration."""
     world, own, outer = World(), Passes(), Passes()
+    world.server.put("outer")
     async with world.running(world.registry.run):
         world.registry.start(WIDGETS, own)
         world.registry.start(CONFIGMAPS, outer)
@@ -289,7 +290,7 @@ async def test_an_instance_that_is_a_child_wakes_itself_and_its_owner() -> None:
         await settle()
 
         assert own.names == ["inner"]
-        assert outer.names == ["outer", "outer"]
+        assert outer.names == ["outer", "outer", "outer"]
         assert world.informers.is_watched(WIDGETS)
         world.coordinator.forget_kind(CONFIGMAPS)
         assert not world.informers.is_watched(WIDGETS)
@@ -315,9 +316,9 @@ async def test_drain_of_all_waits_for_each() -> None:
 
 @pytest.mark.parametrize("seed", range(8))
 async def test_random_registrations_never_overlap_and_end_as_the_last_one_says(seed: int) -> None:
-    """P-059, P-063, P-082, P-149: 400 schedules."""
+    """P-059, P-063, P-082, P-149: 96 schedules."""
     chance = random.Random(seed)
-    for _ in range(50):
+    for _ in range(12):
         world = World()
         busy: set[str] = set()
         last = ""

@@ -205,9 +205,9 @@ def test_ages_are_compared_in_one_place(version: str, other: str, answer: bool |
 
 @pytest.mark.parametrize("seed", range(10))
 def test_random_histories_end_as_the_server_is(seed: int) -> None:
-    """P-008, P-058: 3 000 histories with own writes, late events, late answers and relists."""
+    """P-008, P-058: 5 000 histories with own writes, late events, late answers and relists."""
     chance = random.Random(seed)
-    for _ in range(300):
+    for _ in range(500):
         _random_history(chance)
 
 
