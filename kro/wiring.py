@@ -49,6 +49,7 @@ from kro.runtime import (
     Discovery,
     Event,
     Informers,
+    KindNotServedError,
     LoopClock,
     LoopHealth,
     Manager,
@@ -73,7 +74,6 @@ from kro.runtime.client import (
     load_config,
     pod_namespace,
 )
-from kro.runtime.discovery import KindNotServedError
 from kro.runtime.leader import LeaderElector
 from kro.runtime.lease import LeaseSettings
 from kro.runtime.server import Address, Handler, HttpServer, Probes, metrics_handler, parse_address

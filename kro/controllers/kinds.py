@@ -16,9 +16,8 @@ from typing import Final
 
 from kro.controllers.crd import CRDS, is_established, is_owned
 from kro.refs import GVK, GVR, GroupKind, JsonObject, JsonValue, Mapped, NamespacedName
-from kro.runtime import Informed, Scope, Stored, on_object
+from kro.runtime import Discovery, Informed, KindNotServedError, Scope, Stored, on_object
 from kro.runtime.client import Client, NotFoundError
-from kro.runtime.discovery import Discovery, KindNotServedError
 from kro.schema import CrdSchemas, KnownSchemas, SchemaNotFound, resolve
 
 KIND_INDEX: Final = "kind"

@@ -32,7 +32,8 @@ from kro.runtime.coordinator import (
     NullCoordinatorMetrics,
     Route,
 )
-from kro.runtime.discovery import Discovery
+from kro.runtime.discovery import Discovery, KindNotServedError
+from kro.runtime.finalizer import ensure_finalizer, has_finalizer, release_finalizer
 from kro.runtime.informer import (
     Event,
     Handler,
@@ -96,6 +97,7 @@ __all__ = [
     "InformerState",
     "InformerStatus",
     "Informers",
+    "KindNotServedError",
     "LabelSelector",
     "Lister",
     "LoopClock",
@@ -134,10 +136,13 @@ __all__ = [
     "by_label",
     "enqueue_mapped",
     "enqueue_object",
+    "ensure_finalizer",
     "find_condition",
     "freeze_collector",
+    "has_finalizer",
     "keep_managed_fields",
     "on_object",
+    "release_finalizer",
     "rfc3339",
     "rfc3339_micro",
     "sleep",

@@ -16,12 +16,12 @@ ATTEMPTS = 5
 """How often a write is tried on a fresh copy when others write the same object."""
 
 
-def has(manifest: Mapping[str, JsonValue], finalizer: str) -> bool:
+def has_finalizer(manifest: Mapping[str, JsonValue], finalizer: str) -> bool:
     """Whether the object carries the finalizer."""
     return finalizer in _finalizers(manifest)
 
 
-async def ensure(
+async def ensure_finalizer(
     client: Client, gvr: GVR, manifest: JsonObject, finalizer: str, *, field_manager: str = ""
 ) -> JsonObject:
     """Return the object with the finalizer on it; nothing is written where it is there.
@@ -33,7 +33,7 @@ async def ensure(
     current = manifest
     problem: ClusterError | None = None
     for _ in range(ATTEMPTS):
-        if has(current, finalizer):
+        if has_finalizer(current, finalizer):
             return current
         try:
             wanted = [*_finalizers(current), finalizer]
@@ -45,7 +45,7 @@ async def ensure(
     raise problem
 
 
-async def release(
+async def release_finalizer(
     client: Client, gvr: GVR, manifest: JsonObject, finalizer: str, *, field_manager: str = ""
 ) -> JsonObject | None:
     """Take the finalizer off; return the object as it is then, or None when it is gone.
@@ -59,7 +59,7 @@ async def release(
     current = manifest
     problem: ClusterError | None = None
     for _ in range(ATTEMPTS):
-        if not has(current, finalizer):
+        if not has_finalizer(current, finalizer):
             return current
         try:
             left = [other for other in _finalizers(current) if other != finalizer]

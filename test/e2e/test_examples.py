@@ -22,14 +22,23 @@ WAIT = "--timeout=120s"
 
 @pytest.fixture(scope="module")
 def kro(sole_cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """A cluster in which kro is installed and runs."""
+    """A cluster in which kro is installed and runs; its own kinds go again if they were not there."""
+
+    def run(*arguments: str) -> str:
+        return kubectl(sole_cluster.kubeconfig, *arguments)
+
     crds = f"--filename={ROOT / 'config' / 'crd'}"
-    kubectl(sole_cluster.kubeconfig, "apply", "--server-side", crds)
-    kubectl(sole_cluster.kubeconfig, "wait", "--for=condition=Established", crds, WAIT)
-    log = tmp_path_factory.mktemp("examples") / "controller.log"
-    with Operator(sole_cluster.controller_kubeconfig, log) as operator:
-        asyncio.run(operator.ready())
-        yield sole_cluster
+    before = set(run("get", "crd", "--output=name").split())
+    run("apply", "--server-side", crds)
+    try:
+        run("wait", "--for=condition=Established", crds, WAIT)
+        log = tmp_path_factory.mktemp("examples") / "controller.log"
+        with Operator(sole_cluster.controller_kubeconfig, log) as operator:
+            asyncio.run(operator.ready())
+            yield sole_cluster
+    finally:
+        if created := set(run("get", "crd", "--output=name").split()) - before:
+            run("delete", *created, WAIT)
 
 
 @pytest.mark.parametrize("example", [pytest.param(path, id=path.name) for path in EXAMPLES])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import subprocess
 import time
@@ -20,6 +21,7 @@ T = TypeVar("T")
 WAIT_S = 120.0
 """How long anything may take; a real cluster has to pull an image."""
 POLL_S = 0.1
+LOG_LINE = re.compile(r"[EWI]\d{4} ")
 READY = "--for=condition=Ready"
 
 
@@ -69,8 +71,7 @@ class Kubectl:
             end_group(process)
             raise
         if process.returncode != 0:
-            said = problem.decode(errors="replace").strip()
-            raise QuickstartError(f"{self.line(*arguments)}: {said}")
+            raise QuickstartError(f"{self.line(*arguments)}: {_said(problem)}")
         return str(output.decode(errors="replace"))
 
     def start(self, *arguments: str, stdout: Any, stderr: Any) -> subprocess.Popen[bytes]:
@@ -128,3 +129,9 @@ class Kubectl:
             for each in json.loads(text or "[]")
             if each["status"] != "True"
         )
+
+
+def _said(problem: bytes) -> str:
+    """Return kubectl's message without the log lines of its client library before it."""
+    lines = problem.decode(errors="replace").strip().splitlines()
+    return "\n".join(line for line in lines if not LOG_LINE.match(line)) or "\n".join(lines)

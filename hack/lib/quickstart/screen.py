@@ -6,6 +6,7 @@ colours, an output that is not Unicode replaces the marks.
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -40,6 +41,8 @@ class Screen:
         self._colours = (
             stream.isatty() and os.environ.get("TERM") != "dumb" and not os.environ.get("NO_COLOR")
         )
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # what cannot be shown must not end the run
         unicode = (stream.encoding or "").lower().replace("-", "") == "utf8"
         self._begin, self._good, self._bad = ("▸", "✓", "✗") if unicode else ("==>", "ok:", "!!")
         self._gone = False

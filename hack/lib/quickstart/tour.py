@@ -24,7 +24,8 @@ EXAMPLE = ROOT / "examples" / "webapp"
 DEFINITION = "resourcegraphdefinition/webapplication"
 GENERATED_CRD = "customresourcedefinition/webapplications.kro.run"
 INSTANCE = "webapplication/shop"
-CHILDREN = ("deployment/shop", "service/shop", "ingress/shop")
+DEPLOYMENT, SERVICE, INGRESS = "deployment/shop", "service/shop", "ingress/shop"
+CHILDREN = (DEPLOYMENT, SERVICE, INGRESS)
 """In the order in which the graph applies them."""
 
 
@@ -95,24 +96,24 @@ class Tour:
             self._turn_ingress(on=True)
             self.kubectl.show("get", "ingress", "shop")
             backend = ".spec.rules[0].http.paths[0].backend.service.name"
-            self._expect("the Ingress's backend", self.kubectl.field(CHILDREN[2], backend), "shop")
+            self._expect("the Ingress's backend", self.kubectl.field(INGRESS, backend), "shop")
             step.result = "the Ingress is there, and leads to the Service"
 
     def switch_ingress_off(self) -> None:
         with self.screen.step("Switch the Ingress off") as step:
             self._turn_ingress(on=False)
-            self.kubectl.show("wait", "ingress/shop", "--for=delete", "--timeout=60s")
-            if self.kubectl.is_there("ingress/shop"):
-                raise QuickstartError("ingress/shop is still there")
+            self.kubectl.show("wait", INGRESS, "--for=delete", "--timeout=60s")
+            if self.kubectl.is_there(INGRESS):
+                raise QuickstartError(f"{INGRESS} is still there")
             step.result = "the Ingress is gone"
 
     def lose_service(self) -> None:
         with self.screen.step("Delete the Service by hand") as step:
-            before = self.kubectl.field("service/shop", ".metadata.uid")
+            before = self.kubectl.field(SERVICE, ".metadata.uid")
             self.kubectl.show("delete", "service", "shop")
 
             def come_back() -> str | None:
-                uid = self.kubectl.field("service/shop", ".metadata.uid")
+                uid = self.kubectl.field(SERVICE, ".metadata.uid")
                 return uid if uid and uid != before else None
 
             after = self.kubectl.until("the Service to come back", come_back)
@@ -125,7 +126,7 @@ class Tour:
             self._patch('{"spec": {"replicas": 5}}')
             self.kubectl.wait(INSTANCE)
             self.kubectl.wait(INSTANCE, "--for=jsonpath={.status.availableReplicas}=5")
-            replicas = self.kubectl.field("deployment/shop", ".spec.replicas")
+            replicas = self.kubectl.field(DEPLOYMENT, ".spec.replicas")
             self._expect("the Deployment's replicas", replicas, "5")
             path = "custom-columns=NAME:.metadata.name,AVAILABLE:.status.availableReplicas"
             self.kubectl.show("get", INSTANCE, f"--output={path}")

@@ -52,7 +52,17 @@ from kro.errors import AuthorError, ClusterError
 from kro.graph import Graph, required_kinds, spec_hash
 from kro.logs import get_logger
 from kro.refs import GVR, JsonObject, JsonValue, NamespacedName
-from kro.runtime import CheckAgain, Clock, Informed, Outcome, Settled, finalizer, rfc3339
+from kro.runtime import (
+    CheckAgain,
+    Clock,
+    Informed,
+    Outcome,
+    Settled,
+    ensure_finalizer,
+    has_finalizer,
+    release_finalizer,
+    rfc3339,
+)
 from kro.runtime.client import Client, NotFoundError
 from kro.schema import crd_gvk, crd_mapped
 
@@ -160,7 +170,7 @@ class DefinitionController:
             return await self._finish(name.name)
         if "deletionTimestamp" in _metadata(definition):
             return await self._delete(definition)
-        definition = await finalizer.ensure(self._client, DEFINITIONS, definition, names.FINALIZER)
+        definition = await ensure_finalizer(self._client, DEFINITIONS, definition, names.FINALIZER)
         self._definitions.observe(definition)
         report = Report.of(definition, now=rfc3339(self._clock.wall()))
         try:
@@ -420,13 +430,13 @@ class DefinitionController:
         """Let go of the definition; its kind is served on for deletion as long as its CRD lives."""
         started = self._clock.now()
         name = _name(definition)
-        if not finalizer.has(definition, names.FINALIZER):
+        if not has_finalizer(definition, names.FINALIZER):
             return Settled()
         self._finish_instances(name)
         if self._allow_crd_deletion:
             for crd in self._crds_of(name):
                 await self._delete_crd(crd)
-        left = await finalizer.release(self._client, DEFINITIONS, definition, names.FINALIZER)
+        left = await release_finalizer(self._client, DEFINITIONS, definition, names.FINALIZER)
         if left is not None:
             self._definitions.observe(left)
         self._metrics.deleted(name, duration_s=self._clock.now() - started)

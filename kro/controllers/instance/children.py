@@ -24,6 +24,7 @@ from kro.refs import GVR, GroupKind, JsonObject, Mapped, NamespacedName
 from kro.runtime import (
     Informed,
     InformerState,
+    KindNotServedError,
     ObjectKey,
     Route,
     Scope,
@@ -32,7 +33,6 @@ from kro.runtime import (
     keep_managed_fields,
 )
 from kro.runtime.client import NotFoundError
-from kro.runtime.discovery import KindNotServedError
 
 MEMBERS: Final = Scope(
     selector=names.APPLYSET_PART_OF, transform=keep_managed_fields(names.MANAGER_APPLYSET)

@@ -30,13 +30,13 @@ from kro.runtime import (
     Clock,
     Coordinator,
     Cycle,
+    Discovery,
     Informers,
     Outcome,
     Settled,
     spec_changed,
 )
 from kro.runtime.client import Client
-from kro.runtime.discovery import Discovery
 
 Served: TypeAlias = Serving | Unavailable | None
 """What a kind is served with; None: its definition is gone, instances can only be deleted."""

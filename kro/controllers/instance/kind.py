@@ -14,9 +14,8 @@ from typing import Protocol
 
 from kro.graph import Graph
 from kro.refs import GVK, GVR, JsonObject, Mapped, NamespacedName
-from kro.runtime import Clock, Coordinator, Informed, Informers, ObjectKey
+from kro.runtime import Clock, Coordinator, Discovery, Informed, Informers, ObjectKey
 from kro.runtime.client import Client
-from kro.runtime.discovery import Discovery
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,7 +23,16 @@ from kro.controllers.revision.objects import (
 from kro.errors import ClusterError, KroError
 from kro.graph import Graph, spec_hash
 from kro.refs import JsonObject, JsonValue, NamespacedName
-from kro.runtime import CheckAgain, Clock, Informed, Outcome, Settled, finalizer, rfc3339
+from kro.runtime import (
+    CheckAgain,
+    Clock,
+    Informed,
+    Outcome,
+    Settled,
+    ensure_finalizer,
+    release_finalizer,
+    rfc3339,
+)
 from kro.runtime.client import Client, NotFoundError
 
 VERIFIED: Final = "GraphVerified"
@@ -86,7 +95,7 @@ class RevisionController:
             return Settled()
         if is_terminating(revision):
             return await self._release(revision)
-        revision = await finalizer.ensure(self._client, REVISIONS, revision, names.FINALIZER)
+        revision = await ensure_finalizer(self._client, REVISIONS, revision, names.FINALIZER)
         self._revisions.observe(revision)
         definition, number = definition_of(revision), number_of(revision)
         known = self._compiled.get(definition, number)
@@ -160,7 +169,7 @@ class RevisionController:
 
     async def _release(self, revision: JsonObject) -> Outcome:
         """Take the finalizer off, and only then forget the graph."""
-        left = await finalizer.release(self._client, REVISIONS, revision, names.FINALIZER)
+        left = await release_finalizer(self._client, REVISIONS, revision, names.FINALIZER)
         if left is not None:
             self._revisions.observe(left)
         self._compiled.forget(definition_of(revision), number_of(revision))

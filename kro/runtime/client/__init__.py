@@ -44,8 +44,9 @@ from kro.runtime.client.errors import (
     WatchLimitError,
     status_error,
 )
+from kro.runtime.client.lists import Page
 from kro.runtime.client.observer import NullObserver, Observer
-from kro.runtime.client.requests import Client, Page, PatchKind, Propagation
+from kro.runtime.client.requests import Client, PatchKind, Propagation
 from kro.runtime.client.transport import Limits, OpenGate, Transport, WriteGate
 from kro.runtime.client.watch import Bookmark, Change, ChangeType, WatchStream
 from kro.runtime.client.wire import Decoder, decode_object, encode

@@ -9,38 +9,29 @@ operations" §4.9 for the methods that kro writes with.
 
 from __future__ import annotations
 
-import asyncio
 import builtins
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from enum import StrEnum
-from typing import Any, Generic, TypeVar, overload
-from urllib.parse import quote, urlencode
-
-import msgspec
+from typing import Any, TypedDict, TypeVar, Unpack, overload
+from urllib.parse import urlencode
 
 from kro.refs import GVR, JsonObject, NamespacedName
 from kro.runtime.client.errors import BadRequestError, GoneError, Status
+from kro.runtime.client.lists import Page as Page
+from kro.runtime.client.lists import decode_page
+from kro.runtime.client.paths import target
 from kro.runtime.client.retry import Replay
 from kro.runtime.client.transport import OpenGate, Request, Transport, WriteGate
 from kro.runtime.client.watch import WatchStream
-from kro.runtime.client.wire import (
-    LIST_DECODER,
-    TYPE_META_DECODER,
-    Decoder,
-    RawList,
-    decode,
-    decode_object,
-    encode,
-)
+from kro.runtime.client.wire import Decoder, decode_object, decode_text, encode
 
 T = TypeVar("T")
 
 PAGE_SIZE = 500
-_SLICE_BYTES = 128 * 1024
-"""How much of a page is decoded before other tasks get a turn: about a millisecond."""
 _OVERDUE_S = 30.0
 
+_JSON = "application/json"
 _METADATA_ACCEPT = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 _METADATA_LIST_ACCEPT = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
@@ -61,16 +52,50 @@ class Propagation(StrEnum):
     ORPHAN = "Orphan"
 
 
-class Page(msgspec.Struct, Generic[T], frozen=True):
-    """One answer to a list: its items and how to go on."""
+class GetOptions(TypedDict, total=False):
+    """How an object is read."""
 
-    items: list[T]
+    subresource: str
     resource_version: str
-    """The cursor of the collection, from which a watch continues."""
-    continue_token: str = ""
-    """Where the next page starts; empty on the last."""
-    remaining: int | None = None
-    """How many items follow, if the server says so."""
+    """Not older than this; without it the newest."""
+    metadata_only: bool
+
+
+class SelectionOptions(TypedDict, total=False):
+    """Which objects of a kind are meant: without a namespace those of all."""
+
+    namespace: str
+    label_selector: str
+    field_selector: str
+    metadata_only: bool
+
+
+class ListOptions(SelectionOptions, total=False):
+    """From which state a list comes."""
+
+    resource_version: str
+    resource_version_match: str
+    retry: bool
+    """False: one attempt, because the caller has a pace of its own. True by default."""
+
+
+class PageOptions(ListOptions, total=False):
+    """Which part of a list."""
+
+    limit: int
+    continue_token: str
+
+
+class WatchOptions(SelectionOptions, total=False):
+    """From where, and for how long, a watch goes."""
+
+    resource_version: str
+    timeout_s: int | None
+    """When the server is to end it; we end it ourselves half a minute later."""
+    send_initial_events: bool
+    """First the present state, up to a bookmark that says so (KEP-3157)."""
+    silence_s: float | None
+    """See `WatchStream.silence_s`."""
 
 
 class Client:
@@ -89,26 +114,12 @@ class Client:
 
     @overload
     async def get(
-        self,
-        gvr: GVR,
-        name: NamespacedName,
-        *,
-        subresource: str = "",
-        resource_version: str = "",
-        metadata_only: bool = False,
-        decode: None = None,
+        self, gvr: GVR, name: NamespacedName, **options: Unpack[GetOptions]
     ) -> JsonObject: ...
 
     @overload
     async def get(
-        self,
-        gvr: GVR,
-        name: NamespacedName,
-        *,
-        subresource: str = "",
-        resource_version: str = "",
-        metadata_only: bool = False,
-        decode: Decoder[T],
+        self, gvr: GVR, name: NamespacedName, *, decode: Decoder[T], **options: Unpack[GetOptions]
     ) -> T: ...
 
     async def get(
@@ -116,76 +127,45 @@ class Client:
         gvr: GVR,
         name: NamespacedName,
         *,
-        subresource: str = "",
-        resource_version: str = "",
-        metadata_only: bool = False,
-        decode: Decoder[Any] | None = None,
+        decode: Decoder[Any] = decode_object,
+        **options: Unpack[GetOptions],
     ) -> Any:
         """Return the object as it is now, or not older than `resource_version`.
 
         Raises:
             NotFoundError: there is none.
         """
-        query = {"resourceVersion": resource_version} if resource_version else None
         body = await self._transport.call(
             Request(
                 verb="get",
                 method="GET",
                 gvr=gvr,
-                target=_target(gvr, name.namespace, name.name, subresource, query),
-                accept=_METADATA_ACCEPT if metadata_only else "application/json",
+                target=target(
+                    gvr,
+                    name.namespace,
+                    name.name,
+                    options.get("subresource", ""),
+                    {"resourceVersion": options.get("resource_version", "")},
+                ),
+                accept=_METADATA_ACCEPT if options.get("metadata_only") else _JSON,
             )
         )
-        return _object(decode, body)
+        return decode_text(decode, body, what="the object")
+
+    @overload
+    async def list(self, gvr: GVR, **options: Unpack[PageOptions]) -> Page[JsonObject]: ...
 
     @overload
     async def list(
-        self,
-        gvr: GVR,
-        *,
-        namespace: str = "",
-        label_selector: str = "",
-        field_selector: str = "",
-        resource_version: str = "",
-        resource_version_match: str = "",
-        limit: int = 0,
-        continue_token: str = "",
-        metadata_only: bool = False,
-        retry: bool = True,
-        decode: None = None,
-    ) -> Page[JsonObject]: ...
-
-    @overload
-    async def list(
-        self,
-        gvr: GVR,
-        *,
-        namespace: str = "",
-        label_selector: str = "",
-        field_selector: str = "",
-        resource_version: str = "",
-        resource_version_match: str = "",
-        limit: int = 0,
-        continue_token: str = "",
-        metadata_only: bool = False,
-        retry: bool = True,
-        decode: Decoder[T],
+        self, gvr: GVR, *, decode: Decoder[T], **options: Unpack[PageOptions]
     ) -> Page[T]: ...
 
     async def list(
         self,
         gvr: GVR,
         *,
-        namespace: str = "",
-        label_selector: str = "",
-        field_selector: str = "",
-        resource_version: str = "",
-        resource_version_match: str = "",
-        limit: int = 0,
-        continue_token: str = "",
-        metadata_only: bool = False,
-        retry: bool = True,
-        decode: Decoder[Any] | None = None,
+        decode: Decoder[Any] = decode_object,
+        **options: Unpack[PageOptions],
     ) -> Page[Any]:
         """Return the objects of a kind, in one namespace or (empty) in all, or a page of them.
 
@@ -193,41 +173,29 @@ class Client:
             GoneError: the continue token, or the resource version, is out of the history.
             ResourceVersionTooLargeError: the server has not seen the resource version.
         """
-        query = {
-            "labelSelector": label_selector,
-            "fieldSelector": field_selector,
-            "resourceVersion": resource_version,
-            "resourceVersionMatch": resource_version_match,
+        limit = options.get("limit", 0)
+        query = _selection(options) | {
+            "resourceVersion": options.get("resource_version", ""),
+            "resourceVersionMatch": options.get("resource_version_match", ""),
             "limit": str(limit) if limit else "",
-            "continue": continue_token,
+            "continue": options.get("continue_token", ""),
         }
         body = await self._transport.call(
             Request(
                 verb="list",
                 method="GET",
                 gvr=gvr,
-                target=_target(gvr, namespace, None, "", query),
-                accept=_METADATA_LIST_ACCEPT if metadata_only else "application/json",
-                replay=Replay.SAFE if retry else Replay.ONCE,
+                target=target(gvr, options.get("namespace", ""), None, "", query),
+                accept=_METADATA_LIST_ACCEPT if options.get("metadata_only") else _JSON,
+                replay=Replay.SAFE if options.get("retry", True) else Replay.ONCE,
                 starts_kind=True,
             )
         )
-        return await _page(body, decode if decode is not None else decode_object)
+        return await decode_page(body, decode)
 
     @overload
     def pages(
-        self,
-        gvr: GVR,
-        *,
-        limit: int = PAGE_SIZE,
-        namespace: str = "",
-        label_selector: str = "",
-        field_selector: str = "",
-        resource_version: str = "",
-        resource_version_match: str = "",
-        metadata_only: bool = False,
-        retry: bool = True,
-        decode: None = None,
+        self, gvr: GVR, *, limit: int = PAGE_SIZE, **options: Unpack[ListOptions]
     ) -> AsyncIterator[Page[JsonObject]]: ...
 
     @overload
@@ -236,14 +204,8 @@ class Client:
         gvr: GVR,
         *,
         limit: int = PAGE_SIZE,
-        namespace: str = "",
-        label_selector: str = "",
-        field_selector: str = "",
-        resource_version: str = "",
-        resource_version_match: str = "",
-        metadata_only: bool = False,
-        retry: bool = True,
         decode: Decoder[T],
+        **options: Unpack[ListOptions],
     ) -> AsyncIterator[Page[T]]: ...
 
     async def pages(
@@ -251,74 +213,44 @@ class Client:
         gvr: GVR,
         *,
         limit: int = PAGE_SIZE,
-        namespace: str = "",
-        label_selector: str = "",
-        field_selector: str = "",
-        resource_version: str = "",
-        resource_version_match: str = "",
-        metadata_only: bool = False,
-        retry: bool = True,
-        decode: Decoder[Any] | None = None,
+        decode: Decoder[Any] = decode_object,
+        **options: Unpack[ListOptions],
     ) -> AsyncIterator[Page[Any]]:
         """Yield the objects of a kind page by page, all of one snapshot.
 
         Raises:
             GoneError: the snapshot expired between two pages. What was yielded is void.
         """
-        continue_token = ""
-        while True:
-            page: Page[Any] = await self.list(
+        following = options.copy()
+        # A continue token carries the snapshot; the server refuses both together.
+        following.pop("resource_version", None)
+        following.pop("resource_version_match", None)
+        page: Page[Any] = await self.list(gvr, limit=limit, decode=decode, **options)
+        yield page
+        while page.continue_token:
+            page = await self.list(
                 gvr,
-                namespace=namespace,
-                label_selector=label_selector,
-                field_selector=field_selector,
-                # A continue token carries the snapshot; the server refuses both together.
-                resource_version="" if continue_token else resource_version,
-                resource_version_match="" if continue_token else resource_version_match,
                 limit=limit,
-                continue_token=continue_token,
-                metadata_only=metadata_only,
-                retry=retry,
-                decode=decode if decode is not None else decode_object,
+                continue_token=page.continue_token,
+                decode=decode,
+                **following,
             )
             yield page
-            continue_token = page.continue_token
-            if not continue_token:
-                return
+
+    @overload
+    async def list_all(self, gvr: GVR, **options: Unpack[SelectionOptions]) -> Page[JsonObject]: ...
 
     @overload
     async def list_all(
-        self,
-        gvr: GVR,
-        *,
-        namespace: str = "",
-        label_selector: str = "",
-        field_selector: str = "",
-        metadata_only: bool = False,
-        decode: None = None,
-    ) -> Page[JsonObject]: ...
-
-    @overload
-    async def list_all(
-        self,
-        gvr: GVR,
-        *,
-        namespace: str = "",
-        label_selector: str = "",
-        field_selector: str = "",
-        metadata_only: bool = False,
-        decode: Decoder[T],
+        self, gvr: GVR, *, decode: Decoder[T], **options: Unpack[SelectionOptions]
     ) -> Page[T]: ...
 
     async def list_all(
         self,
         gvr: GVR,
         *,
-        namespace: str = "",
-        label_selector: str = "",
-        field_selector: str = "",
-        metadata_only: bool = False,
-        decode: Decoder[Any] | None = None,
+        decode: Decoder[Any] = decode_object,
+        **options: Unpack[SelectionOptions],
     ) -> Page[Any]:
         """Return all objects of a kind as one consistent page.
 
@@ -327,24 +259,17 @@ class Client:
         Raises:
             GoneError: it expired again.
         """
-        for last_try in (False, True):
-            items: builtins.list[Any] = []
-            cursor = ""
-            try:
-                async for page in self.pages(
-                    gvr,
-                    namespace=namespace,
-                    label_selector=label_selector,
-                    field_selector=field_selector,
-                    metadata_only=metadata_only,
-                    decode=decode if decode is not None else decode_object,
-                ):
-                    items += page.items
-                    cursor = page.resource_version
-                break
-            except GoneError:
-                if last_try:
-                    raise
+        try:
+            return await self._whole(gvr, decode, options)
+        except GoneError:
+            return await self._whole(gvr, decode, options)
+
+    async def _whole(self, gvr: GVR, decode: Decoder[Any], options: SelectionOptions) -> Page[Any]:
+        items: builtins.list[Any] = []
+        cursor = ""
+        async for page in self.pages(gvr, decode=decode, **options):
+            items += page.items
+            cursor = page.resource_version
         return Page(items, cursor)
 
     async def create(
@@ -363,7 +288,7 @@ class Client:
         """
         query = _write_query(field_manager, dry_run)
         return await self._write(
-            "create", "POST", gvr, _target(gvr, namespace, None, "", query), encode(body)
+            "create", "POST", gvr, target(gvr, namespace, None, "", query), encode(body)
         )
 
     async def apply(
@@ -389,7 +314,7 @@ class Client:
             "apply",
             "PATCH",
             gvr,
-            _target(gvr, name.namespace, name.name, subresource, query),
+            target(gvr, name.namespace, name.name, subresource, query),
             encode(body),
             content_type="application/apply-patch+yaml",
             replay=Replay.IDEMPOTENT,
@@ -415,7 +340,7 @@ class Client:
             "patch",
             "PATCH",
             gvr,
-            _target(
+            target(
                 gvr, name.namespace, name.name, subresource, _write_query(field_manager, dry_run)
             ),
             encode(body),
@@ -441,7 +366,7 @@ class Client:
             "update",
             "PUT",
             gvr,
-            _target(
+            target(
                 gvr, name.namespace, name.name, subresource, _write_query(field_manager, dry_run)
             ),
             encode(body),
@@ -485,41 +410,19 @@ class Client:
             "delete",
             "DELETE",
             gvr,
-            _target(gvr, name.namespace, name.name, "", None),
+            target(gvr, name.namespace, name.name, "", None),
             encode(options),
             replay=Replay.IDEMPOTENT if uid else Replay.UNSAFE,
         )
 
     @overload
     def watch(
-        self,
-        gvr: GVR,
-        *,
-        namespace: str = "",
-        label_selector: str = "",
-        field_selector: str = "",
-        resource_version: str = "",
-        timeout_s: int | None = None,
-        send_initial_events: bool = False,
-        metadata_only: bool = False,
-        silence_s: float | None = None,
-        decode: None = None,
+        self, gvr: GVR, **options: Unpack[WatchOptions]
     ) -> AbstractAsyncContextManager[WatchStream[JsonObject]]: ...
 
     @overload
     def watch(
-        self,
-        gvr: GVR,
-        *,
-        namespace: str = "",
-        label_selector: str = "",
-        field_selector: str = "",
-        resource_version: str = "",
-        timeout_s: int | None = None,
-        send_initial_events: bool = False,
-        metadata_only: bool = False,
-        silence_s: float | None = None,
-        decode: Decoder[T],
+        self, gvr: GVR, *, decode: Decoder[T], **options: Unpack[WatchOptions]
     ) -> AbstractAsyncContextManager[WatchStream[T]]: ...
 
     @asynccontextmanager
@@ -527,52 +430,39 @@ class Client:
         self,
         gvr: GVR,
         *,
-        namespace: str = "",
-        label_selector: str = "",
-        field_selector: str = "",
-        resource_version: str = "",
-        timeout_s: int | None = None,
-        send_initial_events: bool = False,
-        metadata_only: bool = False,
-        silence_s: float | None = None,
-        decode: Decoder[Any] | None = None,
+        decode: Decoder[Any] = decode_object,
+        **options: Unpack[WatchOptions],
     ) -> AsyncIterator[WatchStream[Any]]:
         """Open a watch from `resource_version`, with bookmarks, for the length of the block.
-
-        Args:
-            timeout_s: when the server is to end it; we end it ourselves half a minute later.
-            send_initial_events: first the present state, up to a bookmark that says so (KEP-3157).
-            silence_s: see `WatchStream.silence_s`.
 
         Raises:
             GoneError: the resource version is out of the history.
             WatchLimitError: too many watches are open.
         """
-        query = {
+        timeout_s = options.get("timeout_s")
+        query = _selection(options) | {
             "watch": "true",
             "allowWatchBookmarks": "true",
-            "labelSelector": label_selector,
-            "fieldSelector": field_selector,
-            "resourceVersion": resource_version,
+            "resourceVersion": options.get("resource_version", ""),
             "timeoutSeconds": str(timeout_s) if timeout_s is not None else "",
         }
-        if send_initial_events:
+        if options.get("send_initial_events"):
             query |= {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan"}
         request = Request(
             verb="watch",
             method="GET",
             gvr=gvr,
-            target=_target(gvr, namespace, None, "", query),
-            accept=_METADATA_ACCEPT if metadata_only else "application/json",
+            target=target(gvr, options.get("namespace", ""), None, "", query),
+            accept=_METADATA_ACCEPT if options.get("metadata_only") else _JSON,
             replay=Replay.ONCE,
             starts_kind=True,
         )
         async with self._transport.stream(request) as response:
             stream = WatchStream(
                 response,
-                decode if decode is not None else decode_object,
+                decode,
                 line_bytes=self._transport.limits.line_bytes,
-                silence_s=silence_s,
+                silence_s=options.get("silence_s"),
                 deadline_s=None if timeout_s is None else timeout_s + _OVERDUE_S,
             )
             try:
@@ -598,14 +488,13 @@ class Client:
             # Joined to the server's address it would name another host.
             message = f"{path[:80]!r} is no absolute path"
             raise BadRequestError(400, Status(reason="BadRequest", code=400, message=message))
-        target = path
         if query:
-            target += ("&" if "?" in path else "?") + urlencode(query)
+            path += ("&" if "?" in path else "?") + urlencode(query)
         return await self._transport.call(
             Request(
                 verb="read",
                 method="GET",
-                target=target,
+                target=path,
                 accept=accept,
                 replay=Replay.SAFE if retry else Replay.ONCE,
             )
@@ -620,7 +509,7 @@ class Client:
         verb: str,
         method: str,
         gvr: GVR,
-        target: str,
+        path: str,
         body: bytes,
         *,
         content_type: str = "application/json",
@@ -631,85 +520,22 @@ class Client:
                 verb=verb,
                 method=method,
                 gvr=gvr,
-                target=target,
+                target=path,
                 body=body,
                 content_type=content_type,
                 replay=replay,
                 gate=self._gate,
             )
         )
-        return decode(decode_object, answer, what="the answer to a write")
+        return decode_text(decode_object, answer, what="the answer to a write")
 
 
-def _object(decoder: Decoder[Any] | None, body: bytes) -> Any:
-    return decode(decoder if decoder is not None else decode_object, body, what="the object")
-
-
-async def _page(body: bytes, decoder: Decoder[T]) -> Page[T]:
-    """Decode a list, letting other tasks run in between.
-
-    Built-in kinds leave `apiVersion` and `kind` out of the items; they are put back.
-    """
-    raw: RawList = decode(LIST_DECODER.decode, body, what="the list")
-    texts = raw.items or []
-    prefix = _type_prefix(raw, bytes(texts[0])) if texts else b""
-    items: list[T] = []
-    size = 0
-    for text in texts:
-        view = memoryview(text)
-        item = prefix + view[1:] if prefix else view
-        items.append(decode(decoder, item, what="an item of the list"))
-        size += len(view)
-        if size >= _SLICE_BYTES:
-            size = 0
-            await asyncio.sleep(0)
-    metadata = raw.metadata
-    return Page(items, metadata.resource_version, metadata.continue_, metadata.remaining_item_count)
-
-
-def _type_prefix(raw: RawList, first: bytes) -> bytes:
-    """Return what stands in place of the opening brace of every item, or nothing."""
-    known = decode(TYPE_META_DECODER.decode, first, what="an item of the list")
-    if known.kind or first == b"{}" or not raw.kind.endswith("List"):
-        return b""
-    kind = encode(raw.kind.removesuffix("List"))
-    return b'{"apiVersion":' + encode(raw.api_version) + b',"kind":' + kind + b","
+def _selection(options: SelectionOptions) -> dict[str, str]:
+    return {
+        "labelSelector": options.get("label_selector", ""),
+        "fieldSelector": options.get("field_selector", ""),
+    }
 
 
 def _write_query(field_manager: str, dry_run: bool) -> dict[str, str]:
     return {"fieldManager": field_manager, "dryRun": "All" if dry_run else ""}
-
-
-def _target(
-    gvr: GVR,
-    namespace: str,
-    name: str | None,
-    subresource: str,
-    query: Mapping[str, str] | None,
-) -> str:
-    """Return path and query; without a `name` those of the collection."""
-    target = gvr.path
-    if namespace:
-        target += f"/namespaces/{_segment(namespace, 'namespace')}"
-    target += f"/{gvr.resource}"
-    if name is not None:
-        target += f"/{_segment(name, 'name')}"
-    if subresource:
-        target += f"/{subresource}"
-    if query:
-        encoded = urlencode({key: value for key, value in query.items() if value})
-        if encoded:
-            target += f"?{encoded}"
-    return target
-
-
-def _segment(value: str, what: str) -> str:
-    """Return a name as one segment of a path, so that it can never become another path.
-
-    Raises:
-        BadRequestError: no object can have that name.
-    """
-    if not value or value in (".", "..") or "/" in value or "%" in value:
-        message = f"{what} {value[:80]!r} cannot be the name of an object"
-        raise BadRequestError(400, Status(reason="BadRequest", code=400, message=message))
-    return value if value.isalnum() and value.isascii() else quote(value, safe=":-._~")

@@ -31,7 +31,7 @@ from kro.runtime.client.errors import (
     status_error,
 )
 from kro.runtime.client.transport import as_client_error
-from kro.runtime.client.wire import BOOKMARK_DECODER, EVENT_DECODER, Decoder, decode
+from kro.runtime.client.wire import BOOKMARK_DECODER, EVENT_DECODER, Decoder, decode_text
 
 T = TypeVar("T")
 
@@ -199,21 +199,23 @@ class WatchStream(Generic[T]):
     def _event(self, line: bytes) -> Change[T] | Bookmark:
         if len(line) > self._line_bytes:
             raise self._too_long()
-        raw = decode(EVENT_DECODER.decode, line, what="a line of the watch stream")
+        raw = decode_text(EVENT_DECODER.decode, line, what="a line of the watch stream")
         change = _CHANGES.get(raw.type)
         if change is not None:
-            made = decode(self._decoder, memoryview(raw.object), what="the object of an event")
+            made = decode_text(self._decoder, memoryview(raw.object), what="the object of an event")
             self.events += 1
             return Change(change, made)
         if raw.type == "BOOKMARK":
-            metadata = decode(
+            metadata = decode_text(
                 BOOKMARK_DECODER.decode, memoryview(raw.object), what="a bookmark"
             ).metadata
             self.bookmarks += 1
             ended = (metadata.annotations or {}).get(INITIAL_EVENTS_END) == "true"
             return Bookmark(metadata.resource_version, ended)
         if raw.type == "ERROR":
-            status = decode(_STATUS_DECODER.decode, memoryview(raw.object), what="an error event")
+            status = decode_text(
+                _STATUS_DECODER.decode, memoryview(raw.object), what="an error event"
+            )
             raise status_error(status.code or 500, status)
         raise ProtocolError("a line of the watch stream has an unknown event type")
 

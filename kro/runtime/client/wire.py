@@ -90,7 +90,7 @@ def decode_object(data: Buffer) -> JsonObject:
     return cast("JsonObject", value)
 
 
-def decode(decoder: Decoder[T], data: Buffer, *, what: str) -> T:
+def decode_text(decoder: Decoder[T], data: Buffer, *, what: str) -> T:
     """Return what `decoder` makes of a text that came from the wire.
 
     Raises:

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - definitions stand here as authors write them
 """Scenarios A: what an instance produces, how edits and drift are met, who owns which field.
 
 Source: spec instance-runtime.md §10.A.

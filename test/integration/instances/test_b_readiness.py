@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - definitions stand here as authors write them
 """Scenarios B: who waits for whom, and what a wait leaves alone.
 
 Source: spec instance-runtime.md §10.B.

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - definitions stand here as authors write them
 """Scenarios D: collections.
 
 Source: spec instance-runtime.md §10.D.

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -155,22 +156,31 @@ async def test_a_failing_key_comes_back_ever_later_and_is_never_dropped(clock: F
         assert (failing_now, controller.failing) == (1, 0)
 
 
-async def test_success_and_check_again_clear_the_failures(clock: FakeClock) -> None:
-    """P-086, D-14."""
-    passes = Passes(failing(ClusterError("no")))
-    controller = Controller("things", passes, clock=clock)
+@pytest.mark.parametrize("relief", [Settled(), CheckAgain(after_s=1.0)])
+async def test_success_and_check_again_clear_the_failures(
+    clock: FakeClock, relief: Outcome
+) -> None:
+    """P-086, D-14: the wait after the next failure is the first one again."""
+    outcomes: list[Outcome | None] = [None, None, None, None, relief, None, Settled()]
+    at: list[float] = []
 
+    async def reconcile(name: NamespacedName) -> Outcome:
+        at.append(clock.now())
+        outcome = outcomes.pop(0)
+        if outcome is None:
+            raise ClusterError("no")
+        return outcome
+
+    controller = Controller("things", reconcile, clock=clock)
     async with running(controller):
         controller.enqueue(A)
         await clock.advance(30.0)
-        passes.answer = lambda: CheckAgain(after_s=1.0)
-        await clock.advance(60.0)
-        passes.answer = failing(ClusterError("no"))
-        await clock.advance(1.0)
-        passes.names.clear()
-        await clock.advance(1.0)
+        controller.enqueue(A)
+        await clock.advance(30.0)
 
-    assert len(passes.names) in (2, 3)
+    waits = [later - earlier for earlier, later in itertools.pairwise(at)]
+    assert waits[3] > 1.4
+    assert waits[5] < 0.23
 
 
 async def test_an_author_error_waits_for_a_change(clock: FakeClock) -> None:
