@@ -1,77 +1,98 @@
-"""Options that several commands have in common."""
+"""Arguments that several commands have in common."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, TypeAlias
-
-import typer
+from argparse import ArgumentParser, Namespace
+from typing import TYPE_CHECKING
 
 from kro.settings import FeatureGateError, Settings, UsageError
 
 if TYPE_CHECKING:
-    from kro import graph
     from kro.cli.cluster import ClusterSchemas
+    from kro.graph import Gates
 
-Paths: TypeAlias = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="[FILE]...", help="Files, folders, or - for the standard input."),
-]
-Files: TypeAlias = Annotated[
-    list[str] | None,
-    typer.Option(
-        "-f", "--file", metavar="FILE", help="A file, a folder, or - for the standard input."
-    ),
-]
-Crds: TypeAlias = Annotated[
-    list[str] | None,
-    typer.Option("--crds", metavar="DIR", help="A file or folder with CRDs of kinds in use."),
-]
-Cluster: TypeAlias = Annotated[
-    bool,
-    typer.Option("--cluster", help="Use the schemas of the current context's cluster."),
-]
-Kubeconfig: TypeAlias = Annotated[
-    str, typer.Option("--kubeconfig", metavar="FILE", help="The kubeconfig that --cluster uses.")
-]
-Context: TypeAlias = Annotated[
-    str, typer.Option("--context", metavar="NAME", help="The context that --cluster uses.")
-]
-FeatureGates: TypeAlias = Annotated[
-    str,
-    typer.Option(
+
+def add_files(parser: ArgumentParser) -> None:
+    """Let files be named as arguments and behind `-f`."""
+    parser.add_argument(
+        "paths", nargs="*", metavar="FILE", help="files, folders, or - for the standard input"
+    )
+    parser.add_argument(
+        "-f", "--file", action="append", default=[], metavar="FILE", help="the same; repeatable"
+    )
+
+
+def add_output(parser: ArgumentParser, *formats: str) -> None:
+    """Let the format of the output be chosen; the first one is the default."""
+    parser.add_argument(
+        "-o",
+        "--output",
+        "--format",
+        default=formats[0],
+        metavar="|".join(formats),
+        help="format of the output (default: %(default)s)",
+    )
+    parser.set_defaults(formats=formats)
+
+
+def add_schemas(parser: ArgumentParser) -> None:
+    """Let the sources of schemas, and what definitions may contain, be chosen."""
+    parser.add_argument(
+        "--crds",
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="file or folder with CRDs of kinds that the definitions use; repeatable",
+    )
+    parser.add_argument(
+        "--cluster", action="store_true", help="use the schemas of the current context's cluster"
+    )
+    add_context(parser)
+    parser.add_argument(
         "--feature-gates",
+        default="",
         metavar="NAME=BOOL,...",
-        help="Gates as the controller has them, such as CELOmitFunction=true.",
-    ),
-]
+        help="gates as the controller has them, such as CELOmitFunction=true",
+    )
 
 
-def inputs(paths: list[str] | None, files: list[str] | None, *, command: str) -> list[str]:
+def add_context(parser: ArgumentParser) -> None:
+    """Accept the flags that every command of kro (Go) has."""
+    parser.add_argument(
+        "--kubeconfig", default="", metavar="FILE", help="the kubeconfig that --cluster uses"
+    )
+    parser.add_argument(
+        "--context", default="", metavar="NAME", help="the context that --cluster uses"
+    )
+    parser.add_argument("--verbose", action="store_true", help="has no effect, as in kro (Go)")
+
+
+def inputs(options: Namespace, command: str) -> list[str]:
     """Return the files that the command line names, in order.
 
     Raises:
         UsageError: there are none.
     """
-    names = [*(paths or ()), *(files or ())]
+    names = [*options.paths, *options.file]
     if not names:
         raise UsageError(f"{command} needs a file: kro {command} -f FILE")
     return names
 
 
-def chosen(given: str, allowed: tuple[str, ...]) -> str:
-    """Return the output format, the first one by default.
+def output_format(options: Namespace) -> str:
+    """Return the chosen format.
 
     Raises:
-        UsageError: it is none of the allowed ones.
+        UsageError: the command has no such format.
     """
-    if not given:
-        return allowed[0]
-    if given.lower() not in allowed:
-        raise UsageError(f"unsupported format {given!r}: use {', '.join(allowed)}")
-    return given.lower()
+    chosen = str(options.output).lower()
+    if chosen not in options.formats:
+        allowed = ", ".join(options.formats)
+        raise UsageError(f"unsupported format {options.output!r}: use one of {allowed}")
+    return chosen
 
 
-def gates(given: str) -> graph.Gates:
+def gates(options: Namespace) -> Gates:
     """Return what the feature gates admit in definitions.
 
     Raises:
@@ -79,27 +100,17 @@ def gates(given: str) -> graph.Gates:
     """
     from kro.graph import Gates
 
-    if not given:
-        return Gates()
     try:
-        return Gates(omit=Settings(feature_gates=given).gates().CELOmitFunction)
+        found = Settings(feature_gates=options.feature_gates).gates()
     except FeatureGateError as error:
         raise UsageError(f"--feature-gates: {error}") from error
+    return Gates(omit=found.CELOmitFunction)
 
 
-def schemas_of(
-    command: typer.Context, cluster: bool, kubeconfig: str, context: str
-) -> ClusterSchemas | None:
-    """Return what asks the cluster for schemas, if one is to be asked.
-
-    Before the command, `--kubeconfig` and `--context` mean the same as behind it.
-    """
-    if not cluster:
+def schemas_of(options: Namespace) -> ClusterSchemas | None:
+    """Return what asks the cluster for schemas, if one is to be asked."""
+    if not options.cluster:
         return None
     from kro.cli.cluster import ClusterSchemas
 
-    whole = command.find_root().params
-    return ClusterSchemas(
-        kubeconfig or str(whole.get("kubeconfig") or ""),
-        context or str(whole.get("context") or ""),
-    )
+    return ClusterSchemas(options.kubeconfig, options.context)

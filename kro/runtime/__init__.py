@@ -14,7 +14,6 @@ reconcile function:
 
 from kro.runtime.backoff import BackoffSettings, Bucket
 from kro.runtime.clock import Clock, LoopClock, rfc3339, rfc3339_micro, sleep, timeout
-from kro.runtime.conditions import find_condition, with_condition
 from kro.runtime.controller import (
     CheckAgain,
     Controller,
@@ -137,7 +136,6 @@ __all__ = [
     "enqueue_mapped",
     "enqueue_object",
     "ensure_finalizer",
-    "find_condition",
     "freeze_collector",
     "has_finalizer",
     "keep_managed_fields",
@@ -149,5 +147,4 @@ __all__ = [
     "spec_changed",
     "strip",
     "timeout",
-    "with_condition",
 ]

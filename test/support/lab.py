@@ -137,7 +137,7 @@ class Lab:
         }
         return await self.kube.apply(manifest, gvr=self.gvr(kind))
 
-    async def edit(self, kind: str, name: str, **spec: Any) -> Json:
+    async def edit(self, kind: str, name: str, /, **spec: Any) -> Json:
         """Change fields of the spec."""
         return await self.kube.merge(self.gvr(kind), name, {"spec": spec}, self.namespace)
 

@@ -83,7 +83,7 @@ async def test_b_02_loss_of_readiness(lab: Lab) -> None:
 
 
 async def test_b_03_last_node_counts(lab: Lab) -> None:
-    """readyWhen of a node that nobody reads holds the instance in progress."""
+    """What readyWhen of a node says that nobody reads holds the instance in progress."""
     await lab.define("""
 schema: {kind: Batch, spec: {}}
 resources:

@@ -6,6 +6,7 @@ Source: spec instance-runtime.md §10.I.
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 from kro import names
@@ -155,8 +156,13 @@ async def test_i_10_crd_tampering(lab: Lab) -> None:
     crd = f"{gvr.resource}.{gvr.group}"
     before = await lab.kube.get(CRDS, crd)
     assert before is not None
-    await lab.kube.merge(CRDS, crd, {"metadata": {"labels": {names.DEFINITION_NAME: None}}})
-    await lab.kube.until(CRDS, crd, lambda obj: names.DEFINITION_NAME in labels_of(obj))
+    versions = copy.deepcopy(before["spec"]["versions"])
+    versions[0]["additionalPrinterColumns"] = []
+    tampered = await lab.kube.merge(CRDS, crd, {"spec": {"versions": versions}})
+    assert tampered["spec"]["versions"] != before["spec"]["versions"]
+    await lab.kube.until(
+        CRDS, crd, lambda obj: obj["spec"]["versions"] == before["spec"]["versions"]
+    )
     await lab.kube.delete(CRDS, crd)
     await lab.gone_cm("m1-note")
     await lab.kube.until(CRDS, crd, lambda obj: uid(obj) != uid(before))
