@@ -8,13 +8,17 @@ from typing import Final, TypeAlias
 
 from kro import __version__
 from kro.controllers.compiler import Compiler
-from kro.controllers.crd import CRDS, is_owned, owner_of
+from kro.controllers.crd import CRDS, claimed_crd, is_owned, owner_of
 from kro.controllers.definition import (
+    CLAIM_INDEX,
     DEFINITIONS,
     OWNER_INDEX,
     DefinitionController,
+    GeneratedCrds,
+    Issuer,
     ServedKinds,
 )
+from kro.controllers.events import crd_moved, enqueue_concerned
 from kro.controllers.instance import Claims, InstanceController, InstanceSettings
 from kro.controllers.kinds import CRD_SCOPE, KIND_INDEX, Kinds, kind_key, mappings
 from kro.controllers.revision import (
@@ -62,7 +66,6 @@ from kro.runtime import (
     Slots,
     Stage,
     Stored,
-    enqueue_mapped,
     enqueue_object,
     freeze_collector,
 )
@@ -150,7 +153,9 @@ class Parts:
         crd_indexes = {KIND_INDEX: kind_key, OWNER_INDEX: _owner}
         watch = self.informers.watch
         self._crds = watch(CRDS, CRD_SCOPE, owner="definitions", indexes=crd_indexes)
-        self._definitions = watch(DEFINITIONS, owner="definitions")
+        self._definitions = watch(
+            DEFINITIONS, owner="definitions", indexes={CLAIM_INDEX: claimed_crd}
+        )
         self._revisions = watch(
             REVISIONS, owner="definitions", indexes={SNAPSHOT_INDEX: snapshot_name}
         )
@@ -176,8 +181,13 @@ class Parts:
             client=self.client,
             clock=self._clock,
             definitions=self._definitions,
-            revisions=self._revisions,
-            crds=self._crds,
+            crds=GeneratedCrds(client=self.client, crds=self._crds),
+            issuer=Issuer(
+                client=self.client,
+                revisions=self._revisions,
+                metrics=of_definitions,
+                kept=settings.max_graph_revisions,
+            ),
             kinds=kinds,
             compiler=compiler,
             compiled=compiled,
@@ -185,7 +195,6 @@ class Parts:
             metrics=of_definitions,
             allow_crd_deletion=settings.allow_crd_deletion,
             progress_s=settings.progress_requeue_delay_s,
-            kept_revisions=settings.max_graph_revisions,
         )
         self.definitions = self._controller(
             DEFINITION_CONTROLLER, passes.reconcile, settings.definition_workers
@@ -202,7 +211,7 @@ class Parts:
         self.revisions = self._controller(
             REVISION_CONTROLLER, revisions.reconcile, settings.revision_workers
         )
-        self._feed(passes)
+        self._feed(passes, revisions, kinds)
 
     def _controller(self, name: str, reconcile: Reconcile, workers: int) -> Controller:
         return Controller(
@@ -215,7 +224,9 @@ class Parts:
             queue_metrics=QueueRecorder(self._metrics, name),
         )
 
-    def _feed(self, passes: DefinitionController) -> None:
+    def _feed(
+        self, passes: DefinitionController, revisions: RevisionController, kinds: Kinds
+    ) -> None:
         """Bring events to the queues of definitions and revisions, once all stores are whole.
 
         A pass that saw the definitions and not the CRDs would take every kind for missing.
@@ -236,9 +247,9 @@ class Parts:
         def concerned(stored: Stored) -> Iterable[NamespacedName]:
             return passes.concerned(stored.object())
 
-        def concerned_revisions(stored: Stored) -> Iterable[NamespacedName]:
-            for name in concerned(stored):
-                yield from self._revisions_of(name.name)
+        def compiled_with(stored: Stored) -> Iterable[NamespacedName]:
+            for name in kinds.users_of(stored.object()):
+                yield from self._revisions_of(name)
 
         def frozen(stored: Stored) -> Iterable[NamespacedName]:
             yield NamespacedName("", definition_of(stored.object()))
@@ -246,14 +257,18 @@ class Parts:
         own = enqueue_object(self.definitions, wants=passes.wants)
         self._definitions.add_handler(once_whole(own), on_synced=begin)
         self._revisions.add_handler(
-            once_whole(enqueue_object(self.revisions), enqueue_mapped(self.definitions, frozen)),
+            once_whole(
+                enqueue_object(self.revisions),
+                enqueue_concerned(self.revisions, revisions.heirs),
+                enqueue_concerned(self.definitions, frozen),
+            ),
             on_synced=begin,
         )
         self._crds.add_handler(
             once_whole(
                 self._forget,
-                enqueue_mapped(self.definitions, concerned),
-                enqueue_mapped(self.revisions, concerned_revisions),
+                enqueue_concerned(self.definitions, concerned, wants=crd_moved),
+                enqueue_concerned(self.revisions, compiled_with, wants=crd_moved),
             ),
             on_synced=begin,
         )
@@ -344,7 +359,7 @@ async def run_controller(settings: Settings) -> int:
             drain_s=settings.graceful_shutdown_timeout_s,
         )
         probes = Probes(
-            live={"loop": health.check},
+            live={"loop": health.check, **({"lease": elector.problem} if elector else {})},
             ready={"manager": lambda: "the process is about to end" if manager.stopping else None},
         )
         async with HttpServer(_handlers(settings, probes, metrics)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from kro.cel.budget import charge
 from kro.cel.failures import (
@@ -14,6 +14,8 @@ from kro.cel.failures import (
     NoSuchOverload,
 )
 from kro.cel.values import (
+    INT_MAX,
+    INT_MIN,
     NONE,
     KeyedMap,
     MapValue,
@@ -25,6 +27,7 @@ from kro.cel.values import (
     is_list,
     is_map,
     map_from,
+    type_name,
 )
 
 
@@ -61,6 +64,8 @@ def has(operand: Value, field: str) -> bool:
 
 def index(operand: Value, key: Value) -> Value:
     """Return `operand[key]`."""
+    if type(key) not in _KEYS:
+        raise _no_key(key)
     if is_list(operand):
         position = _position(key)
         if 0 <= position < len(operand):
@@ -80,8 +85,16 @@ def index(operand: Value, key: Value) -> Value:
     return _missing(key)
 
 
+_KEYS: Final = frozenset({str, int, Uint, bool, float})
+
+
+def _no_key(key: Value) -> Failure:
+    """Return the failure for a value that is no key of anything: waiting would not help."""
+    return Failure(f"invalid qualifier type: {type_name(key)}")
+
+
 def _missing(key: Value) -> Value:
-    raise NoSuchKey(key)
+    raise NoSuchKey(str(key).lower() if type(key) is bool else key)
 
 
 def _is_key(operand: Value, key: Value) -> bool:
@@ -92,16 +105,19 @@ def _is_key(operand: Value, key: Value) -> bool:
 def _position(key: Value) -> int:
     """Return the list index that a value stands for."""
     kind = type(key)
-    if kind is int or kind is Uint:
+    if kind is int:
         return int(key)
-    if kind is float and key.is_integer():
+    if kind is Uint or (kind is float and key.is_integer()):
+        if not INT_MIN <= key <= INT_MAX:
+            raise Failure(f"unsupported index value {key} in list")
         return int(key)
-    name = "string" if kind is str else kind.__name__
-    raise Failure(f"unsupported index type '{name}' in list")
+    raise Failure(f"unsupported index type '{type_name(key)}' in list")
 
 
 def find(operand: Value, key: Value) -> Optional:
     """Return `operand[?key]` or `operand.?key`: an optional, empty if there is no such."""
+    if type(key) not in _KEYS:
+        raise _no_key(key)
     if is_map(operand):
         if not _is_key(operand, key) or key not in operand:
             return NONE
@@ -164,9 +180,6 @@ def literal_map(entries: list[tuple[Value, Value]]) -> Value:
         if type(key) not in _KEYS:
             raise Failure("unsupported key type in map literal")
     return map_from(entries)
-
-
-_KEYS = frozenset({str, int, Uint, bool, float})
 
 
 def insert(entries: dict[Value, Value] | KeyedMap, added: Value) -> dict[Value, Value] | KeyedMap:

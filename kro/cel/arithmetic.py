@@ -35,7 +35,7 @@ def add(left: Value, right: Value) -> Value:
         if kind is str or kind is bytes:
             length = len(left) + len(right)
             if length > _FREE:
-                charge(length)
+                charge(length >> 4)
             return left + right
         if kind is int:
             return checked_int(left + right)
@@ -145,6 +145,8 @@ def negate(value: Value) -> Value:
         return checked_int(-value)
     if type(value) is float:
         return -value
+    if type(value) is Duration:
+        return _duration(-value.ns)
     raise NoSuchOverload
 
 
@@ -157,11 +159,6 @@ def complement(value: Value) -> bool:
     raise NoSuchOverload
 
 
-def _unordered(left: Value, right: Value) -> bool:
-    """Return whether a NaN is among two numbers, which makes every order false."""
-    return (type(left) is float and left != left) or (type(right) is float and right != right)
-
-
 def less(left: Value, right: Value) -> bool:
     """Return `left < right`."""
     return compare(left, right) < 0
@@ -169,7 +166,7 @@ def less(left: Value, right: Value) -> bool:
 
 def less_equal(left: Value, right: Value) -> bool:
     """Return `left <= right`."""
-    return compare(left, right) <= 0 and not _unordered(left, right)
+    return compare(left, right) <= 0
 
 
 def greater(left: Value, right: Value) -> bool:
@@ -179,4 +176,4 @@ def greater(left: Value, right: Value) -> bool:
 
 def greater_equal(left: Value, right: Value) -> bool:
     """Return `left >= right`."""
-    return compare(left, right) >= 0 and not _unordered(left, right)
+    return compare(left, right) >= 0

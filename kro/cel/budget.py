@@ -16,7 +16,7 @@ from typing import Final
 
 from kro.cel.failures import BudgetExceeded
 
-LIMIT: Final = 20_000_000
+LIMIT: Final = 5_000_000
 """Units of one evaluation."""
 
 

@@ -15,6 +15,7 @@ from typing import Final, Protocol
 
 from kro.cel.fieldnames import KEYWORDS
 from kro.cel.functions import LiteralCheck, Overload
+from kro.cel.operators import CROSS_TYPE_COMPARISONS
 from kro.cel.syntax import (
     Bind,
     Call,
@@ -100,6 +101,9 @@ class Checked:
     problems: tuple[Problem, ...]
 
 
+_CROSS_TYPE: Final[Mapping[str, tuple[Overload, ...]]] = {
+    function.name: function.overloads for function in CROSS_TYPE_COMPARISONS.functions
+}
 _LITERALS: Final[Mapping[type, CelType]] = {
     type(None): NULL,
     bool: BOOL,
@@ -122,6 +126,12 @@ class Checker:
         self._calls: dict[Node, tuple[Signatures, tuple[Overload, ...], bool]] = {}
         self._problems: list[Problem] = []
         self._scope: dict[str, CelType] = {}
+        self._widened = False
+        """Whether a macro has bound a name so far.
+
+        From there on cel-go's checker admits orders between kinds of numbers, which it refuses
+        before; definitions that it accepts must stay valid.
+        """
         self._visit: Mapping[type, Callable[..., CelType]] = {
             Literal: self._literal,
             Ident: self._ident,
@@ -161,6 +171,7 @@ class Checker:
 
     @contextmanager
     def _binding(self, names: Mapping[str, CelType]) -> Iterator[None]:
+        self._widened = True
         outer = self._scope
         self._scope = {**outer, **names}
         try:
@@ -313,7 +324,10 @@ class Checker:
         got = arguments if target is None else (target, *arguments)
         result: CelType | None = None
         fitting: list[Overload] = []
-        for overload in signatures.overloads:
+        overloads = signatures.overloads
+        if self._widened:
+            overloads += _CROSS_TYPE.get(signatures.name, ())
+        for overload in overloads:
             if overload.member is (target is None) or len(overload.params) != len(got):
                 continue
             params, declared = overload.params, overload.result
@@ -331,12 +345,19 @@ class Checker:
             elif result.kind is not Kind.DYN and found != result:
                 result = DYN
         if self._environment.unchecked:
-            fitting = list(signatures.overloads)
+            fitting = list(overloads)
         elif result is None:
             self._mismatch(node, node.function, got, member=target is not None)
             return ERROR
+        if node.function in {"_[_]", "_[?_]"}:
+            self._key(node.args[1])
         self._calls[node] = (signatures, tuple(fitting), namespaced)
         return DYN if result is None else result
+
+    def _key(self, node: Node) -> None:
+        """Report a literal key that nothing can have."""
+        if type(node) is Literal and (node.value is None or type(node.value) is bytes):
+            self._report(node, f"invalid qualifier type: {_LITERALS[type(node.value)]}")
 
     def _mismatch(
         self, node: Node, function: str, got: Sequence[CelType], *, member: bool = False
@@ -468,7 +489,7 @@ class Checker:
     def _optional_map(self, node: OptionalMap) -> CelType:
         target = self._known(self._check(node.target))
         content = target.params[0] if target.kind is Kind.OPTIONAL else DYN
-        if target.kind not in {Kind.OPTIONAL, Kind.DYN, Kind.ERROR}:
+        if target.kind not in {Kind.OPTIONAL, Kind.DYN, Kind.NULL, Kind.ERROR}:
             self._mismatch(node, "hasValue", (target,), member=True)
             content = ERROR
         with self._binding({node.name: content}):

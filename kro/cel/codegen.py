@@ -82,7 +82,7 @@ _SYMBOLS: Final[Mapping[str, str]] = {
 }
 _FAST: Final[Mapping[Kind, frozenset[str]]] = {
     Kind.INT: frozenset(_SYMBOLS),
-    Kind.DOUBLE: frozenset(_SYMBOLS),
+    Kind.DOUBLE: frozenset({"_+_", "_-_", "_*_", "_==_", "_!=_"}),
     Kind.STRING: frozenset(_SYMBOLS) - {"_-_", "_*_"},
 }
 _BOOLEAN: Final = frozenset(
@@ -106,7 +106,28 @@ class Generator(Emitter):
         self._record = record
         self._recorder = "" if record is None else self._give(record, "r")
         self._nesting = 0
+        self._loops = 0
         self._scope: dict[str, Variable] = {}
+        self._nodes: Mapping[type, Callable[..., Operand]] = {
+            Literal: self._literal,
+            Ident: self._ident,
+            Select: self._select,
+            Call: self._call,
+            ListLiteral: self._list,
+            MapLiteral: self._map,
+            MessageLiteral: self._message,
+            Fold: self._fold,
+            Bind: self._bind,
+            OptionalMap: self._optional_map,
+        }
+        self._operators: Mapping[str, Callable[..., Operand]] = {
+            "_&&_": self._logic,
+            "_||_": self._logic,
+            "_?_:_": self._conditional,
+            "!_": self._complement,
+            "-_": self._negation,
+            **dict.fromkeys(_BINARY, self._binary),
+        }
 
     def program(self, root: Node) -> Program:
         """Return the compiled function for the tree."""
@@ -123,8 +144,10 @@ class Generator(Emitter):
         if self._nesting >= MAX_NESTING or self._indent > 60:
             return self._outlined(node)
         outer, self._node = self._node, node
-        result = self._generate(node)
-        self._node = node
+        generate = self._nodes[type(node)]
+        if type(node) is Call and node.target is None:
+            generate = self._operators.get(node.function, generate)
+        result = generate(node)
         if self._record is not None:
             self._line(f"{self._recorder}({self._give(node)}, {result.text})")
         self._node = outer
@@ -141,42 +164,21 @@ class Generator(Emitter):
         self._nesting = nesting
         return self._set(f"{name}({', '.join(names)})", result.kind)
 
-    def _generate(self, node: Node) -> Operand:
-        match node:
-            case Literal():
-                return self._literal(node.value)
-            case Ident():
-                return self._ident(node)
-            case Select():
-                return self._select(node)
-            case Call():
-                return self._call(node)
-            case ListLiteral():
-                return self._list(node)
-            case MapLiteral():
-                return self._map(node)
-            case Fold():
-                return self._fold(node)
-            case Bind():
-                return self._bind(node)
-            case OptionalMap():
-                return self._optional_map(node)
-            case MessageLiteral():
-                return self._fails(f"undeclared reference to '{node.name}'")
-            case _:
-                raise AssertionError(node)
-
     def _fails(self, problem: str) -> Operand:
         """Generate what always fails; the tree was not checked."""
         self._line(f"raise Failure({problem!r})")
         return Operand("None")
 
-    def _named(self, part: Node, node: Node) -> Operand:
+    def _named(self, part: Node) -> Operand:
         """Generate `part` so that its text is a name: constants have no attributes, no identity."""
-        operand = self._strict(part, node)
+        operand = self._value(part)
         return self._set(operand.text, operand.kind) if operand.constant else operand
 
-    def _literal(self, value: object) -> Operand:
+    def _message(self, node: MessageLiteral) -> Operand:
+        return self._fails(f"undeclared reference to '{node.name}'")
+
+    def _literal(self, node: Literal) -> Operand:
+        value = node.value
         kind = kind_of(value)
         if value is None or type(value) in {bool, str, bytes, int}:
             return Operand(repr(value), kind, constant=True)
@@ -207,9 +209,7 @@ class Generator(Emitter):
         path = self._path(node)
         if path is not None:
             return path
-        operand = self._named(node.operand, node)
-        self._node = node
-        return self._selected(node, operand)
+        return self._selected(node, self._named(node.operand))
 
     def _selected(self, node: Select, operand: Operand) -> Operand:
         if node.test:
@@ -257,7 +257,6 @@ class Generator(Emitter):
             for step in steps
         ]
         base = self._value(at)
-        self._node = node
         target = self._fresh()
         lookups = "".join(f"[{key!r}]" for key in (keys[:-1] if node.test else keys))
         with self._indented("try:"):
@@ -283,40 +282,26 @@ class Generator(Emitter):
     # Calls
 
     def _call(self, node: Call) -> Operand:
-        function = node.function
-        if node.target is None:
-            if function == "_&&_" or function == "_||_":
-                return self._logic(node)
-            if function == "_?_:_":
-                return self._conditional(node)
-            if function == "!_":
-                return self._complement(node)
-            if function == "-_":
-                return self._set(f"negate({self._strict(node.args[0], node).text})")
-            if function in _BINARY:
-                return self._binary(node)
         known = self._checked.calls.get(node)
         if known is None:
             return self._unbound(node)
         signatures, overloads, namespaced = known
         if node.target is not None and not namespaced:
-            if function in {"or", "orValue"} and len(node.args) == 1:
+            if node.function in {"or", "orValue"} and len(node.args) == 1:
                 return self._or(node)
-            arguments = [self._strict(part, node) for part in (node.target, *node.args)]
+            arguments = [self._value(part) for part in (node.target, *node.args)]
         else:
-            arguments = [self._strict(part, node) for part in node.args]
+            arguments = [self._value(part) for part in node.args]
         if signatures.name == "dyn":
             return Operand(arguments[0].text, arguments[0].kind, arguments[0].constant)
         return self._invoke(overloads, arguments)
 
-    def _strict(self, part: Node, node: Node) -> Operand:
-        operand = self._value(part)
-        self._node = node
-        return operand
+    def _negation(self, node: Call) -> Operand:
+        return self._set(f"negate({self._value(node.args[0]).text})")
 
     def _unbound(self, node: Call) -> Operand:
         for argument in node.args:
-            self._strict(argument, node)
+            self._value(argument)
         return self._fails(f"unbound function: {node.function}")
 
     def _invoke(self, overloads: tuple[Overload, ...], arguments: list[Operand]) -> Operand:
@@ -347,8 +332,8 @@ class Generator(Emitter):
 
     def _binary(self, node: Call) -> Operand:
         function = node.function
-        left = self._strict(node.args[0], node)
-        right = self._strict(node.args[1], node)
+        left = self._value(node.args[0])
+        right = self._value(node.args[1])
         general = f"{_BINARY[function]}({left.text}, {right.text})"
         kind = Kind.BOOL if function in _BOOLEAN else None
         operands = {
@@ -363,37 +348,36 @@ class Generator(Emitter):
             f"type({operand.text}) is {name}" for operand in (left, right) if operand.kind is None
         ]
         target = self._fresh()
-        quick = f"{target} = {left.text} {_SYMBOLS[function]} {right.text}"
-        if guards:
-            self._line(f"if {' and '.join(guards)}:")
-            self._indent += 1
-        self._line(quick)
-        if function in {"_+_", "_-_", "_*_"}:
-            kind = shared
-            if shared is Kind.INT:
-                self._line(
-                    f"if not -9223372036854775808 <= {target} <= 9223372036854775807: {general}"
-                )
-            elif shared is Kind.STRING:
-                self._line(f"if len({target}) > 256: charge(len({target}))")
-        if guards:
-            self._indent -= 1
-            self._line("else:")
-            self._indent += 1
+        if not guards:
+            self._quick(function, shared, target, left.text, right.text)
+            return Operand(target, kind or shared)
+        with self._indented(f"if {' and '.join(guards)}:"):
+            self._quick(function, shared, target, left.text, right.text)
+        with self._indented("else:"):
             self._line(f"{target} = {general}")
-            self._indent -= 1
-            if kind is not Kind.BOOL:
-                kind = None
         return Operand(target, kind)
 
+    def _quick(self, function: str, kind: Kind, target: str, left: str, right: str) -> None:
+        """Generate an operator on two values of the Python class of `kind`."""
+        if kind is Kind.STRING and function != "_+_" and self._loops:
+            self._line(f"if len({left}) > 1024: charge(len({left}) >> 6)")
+        self._line(f"{target} = {left} {_SYMBOLS[function]} {right}")
+        if function not in {"_+_", "_-_", "_*_"}:
+            return
+        if kind is Kind.INT:
+            within = f"-9223372036854775808 <= {target} <= 9223372036854775807"
+            self._line(f"if not {within}: {_BINARY[function]}({left}, {right})")
+        elif kind is Kind.STRING:
+            self._line(f"if len({target}) > 256: charge(len({target}) >> 4)")
+
     def _complement(self, node: Call) -> Operand:
-        operand = self._strict(node.args[0], node)
+        operand = self._value(node.args[0])
         if operand.kind is Kind.BOOL:
             return self._set(f"not {operand.text}", Kind.BOOL)
         return self._set(f"complement({operand.text})", Kind.BOOL)
 
     def _conditional(self, node: Call) -> Operand:
-        condition = self._named(node.args[0], node)
+        condition = self._named(node.args[0])
         target = self._fresh()
         kinds: list[Kind | None] = []
         self._nesting += 1
@@ -402,7 +386,7 @@ class Generator(Emitter):
                 with self._indented(f"elif {condition.text} is not False:"):
                     self._line("raise NoSuchOverload")
             with self._indented(header):
-                chosen = self._strict(node.args[branch], node)
+                chosen = self._value(node.args[branch])
                 self._line(f"{target} = {chosen.text}")
                 kinds.append(chosen.kind)
         self._nesting -= 1
@@ -420,7 +404,7 @@ class Generator(Emitter):
                 self._line(f"if {target} is None:")
                 self._indent += 1
             with self._indented("try:"):
-                operand = self._named(part, node)
+                operand = self._named(part)
                 self._line(f"if {operand.text} is {decides}: {target} = {decides}")
                 if operand.kind is not Kind.BOOL:
                     self._line(f"elif {operand.text} is not {not decides}: raise NoSuchOverload")
@@ -438,31 +422,33 @@ class Generator(Emitter):
     def _or(self, node: Call) -> Operand:
         """Generate `a.orValue(b)`, `a.or(b)`: `b` is evaluated only if `a` has no content."""
         assert node.target is not None
-        optional = self._named(node.target, node)
+        optional = self._named(node.target)
         target = self._fresh()
-        if optional.kind is not Kind.OPTIONAL:
-            self._line(f"if type({optional.text}) is not Optional: raise NoSuchOverload")
         self._nesting += 1
-        with self._indented(f"if {optional.text}.has_value:"):
+        if optional.kind is not Kind.OPTIONAL:
+            # What is no optional counts as content.
+            self._line(f"if type({optional.text}) is not Optional: {target} = {optional.text}")
+        test = "if" if optional.kind is Kind.OPTIONAL else "elif"
+        with self._indented(f"{test} {optional.text}.has_value:"):
             content = optional.text if node.function == "or" else f"{optional.text}.content"
             self._line(f"{target} = {content}")
         with self._indented("else:"):
-            other = self._named(node.args[0], node)
+            other = self._named(node.args[0])
             if node.function == "or" and other.kind is not Kind.OPTIONAL:
                 self._line(f"if type({other.text}) is not Optional: raise NoSuchOverload")
             self._line(f"{target} = {other.text}")
         self._nesting -= 1
-        return Operand(target, Kind.OPTIONAL if node.function == "or" else None)
+        return Operand(target)
 
     # Literals of collections
 
     def _list(self, node: ListLiteral) -> Operand:
         if not node.optional:
-            parts = [self._strict(element, node).text for element in node.elements]
+            parts = [self._value(element).text for element in node.elements]
             return self._set(f"[{', '.join(parts)}]", Kind.LIST)
         target = self._set("[]", Kind.LIST)
         for position, element in enumerate(node.elements):
-            operand = self._named(element, node)
+            operand = self._named(element)
             if position in node.optional:
                 self._line(
                     f"{target.text}.extend(({operand.text}.content,) if "
@@ -475,8 +461,8 @@ class Generator(Emitter):
     def _map(self, node: MapLiteral) -> Operand:
         entries: list[tuple[Operand, Operand, bool]] = []
         for entry in node.entries:
-            key = self._strict(entry.key, node)
-            value = (self._named if entry.optional else self._strict)(entry.value, node)
+            key = self._value(entry.key)
+            value = (self._named if entry.optional else self._value)(entry.value)
             entries.append((key, value, entry.optional))
         if all(key.kind is Kind.STRING and not optional for key, _, optional in entries):
             texts = ", ".join(f"{key.text}: {value.text}" for key, value, _ in entries)
@@ -506,13 +492,13 @@ class Generator(Emitter):
     def _bind(self, node: Bind) -> Operand:
         """Generate `cel.bind`: the value is computed first, its failure raised where it is read."""
         if type(node.init) in {Literal, ListLiteral} and not _may_fail(node.init):
-            init = self._strict(node.init, node)
+            init = self._value(node.init)
             bound = Variable(init.text, kind=init.kind)
         else:
             name = self._fresh("v")
             self._nesting += 1
             with self._indented("try:"):
-                init = self._strict(node.init, node)
+                init = self._value(node.init)
                 self._line(f"{name} = {init.text}")
             caught = self._fresh("x")
             with self._indented(f"except Failure as {caught}:"):
@@ -520,10 +506,10 @@ class Generator(Emitter):
             self._nesting -= 1
             bound = Variable(name, deferred=True)
         with self._binding({node.name: bound}):
-            return self._strict(node.body, node)
+            return self._value(node.body)
 
     def _optional_map(self, node: OptionalMap) -> Operand:
-        optional = self._named(node.target, node)
+        optional = self._named(node.target)
         if optional.kind is not Kind.OPTIONAL:
             self._line(f"if type({optional.text}) is not Optional: raise NoSuchOverload")
         target = self._fresh()
@@ -532,7 +518,7 @@ class Generator(Emitter):
         with self._indented(f"if {optional.text}.has_value:"):
             self._line(f"{name} = {optional.text}.content")
             with self._binding({node.name: Variable(name)}):
-                body = self._strict(node.body, node)
+                body = self._value(node.body)
             self._line(
                 f"{target} = {body.text}" if node.flat else f"{target} = Optional({body.text})"
             )
@@ -542,7 +528,7 @@ class Generator(Emitter):
         return Operand(target, None if node.flat else Kind.OPTIONAL)
 
     def _fold(self, node: Fold) -> Operand:
-        over = self._strict(node.range, node)
+        over = self._value(node.range)
         names = [self._fresh("v") for _ in node.names]
         one = len(names) == 1
         source = (
@@ -557,12 +543,14 @@ class Generator(Emitter):
             self._line(f"{failure} = None")
         bound = {name: Variable(text) for name, text in zip(node.names, names, strict=True)}
         self._nesting += 2
+        self._loops += 1
         with self._indented(f"for {', '.join(names)} in {source}:"), self._binding(bound):
             if node.kind in {FoldKind.ALL, FoldKind.EXISTS}:
                 self._quantified(node, target, failure)
             else:
                 self._collected(node, target, names)
         self._nesting -= 2
+        self._loops -= 1
         if node.kind in {FoldKind.ALL, FoldKind.EXISTS}:
             undecided = node.kind is FoldKind.ALL
             self._line(f"if {target} is {undecided} and {failure} is not None: raise {failure}")
@@ -578,7 +566,7 @@ class Generator(Emitter):
         decides = node.kind is FoldKind.EXISTS
         assert node.predicate is not None
         with self._indented("try:"):
-            operand = self._named(node.predicate, node)
+            operand = self._named(node.predicate)
             with self._indented(f"if {operand.text} is {decides}:"):
                 self._line(f"{target} = {decides}")
                 self._line("break")
@@ -590,7 +578,7 @@ class Generator(Emitter):
 
     def _collected(self, node: Fold, target: str, names: list[str]) -> None:
         if node.predicate is not None:
-            operand = self._named(node.predicate, node)
+            operand = self._named(node.predicate)
             if node.kind is FoldKind.EXISTS_ONE:
                 self._line(f"if {operand.text} is True: {target} += 1")
                 if operand.kind is not Kind.BOOL:
@@ -600,7 +588,7 @@ class Generator(Emitter):
                 self._line(f"if type({operand.text}) is not bool: raise NoSuchOverload")
             self._line(f"if not {operand.text}: continue")
         assert node.body is not None
-        body = self._strict(node.body, node)
+        body = self._value(node.body)
         if node.kind is FoldKind.LIST:
             self._line(f"{target}.append({body.text})")
         elif node.kind is FoldKind.MAP:

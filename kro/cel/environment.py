@@ -175,7 +175,13 @@ class Environment:
             tracer = partial(self._traced, ast.template)
             return Expression(ast.template, checked.types[ast.root], program, tracer)
 
-        return _with_room(ast.depth, compiled)
+        try:
+            return _with_room(ast.depth, compiled)
+        except RecursionError:
+            error = ExpressionError(
+                "the expression is nested too deeply", excerpt=ast.template.excerpt(ast.root.pos)
+            )
+            raise AuthorErrors("the expression cannot be compiled", [error]) from None
 
     def _program(self, root: Node, checked: Checked, record: Recorder | None = None) -> Program:
         constants = self._vocabulary.constants

@@ -45,22 +45,25 @@ def _same(types: tuple[CelType, ...], result: CelType | None = None) -> list[tup
 OPERATORS: Final = Library(
     "operators",
     (
+        # The order decides what a type that nothing else determines becomes; it is that of cel-go.
         _operator(
             "_+_",
-            *_same((*_NUMBERS, STRING, BYTES, list_of(_A), DURATION)),
-            (TIMESTAMP, DURATION, TIMESTAMP),
+            *_same((BYTES, DOUBLE, DURATION)),
             (DURATION, TIMESTAMP, TIMESTAMP),
+            (TIMESTAMP, DURATION, TIMESTAMP),
+            *_same((INT, list_of(_A), STRING, UINT)),
         ),
         _operator(
             "_-_",
-            *_same((*_NUMBERS, DURATION)),
+            *_same((DOUBLE, DURATION, INT)),
             (TIMESTAMP, DURATION, TIMESTAMP),
             (TIMESTAMP, TIMESTAMP, DURATION),
+            (UINT, UINT, UINT),
         ),
-        _operator("_*_", *_same(_NUMBERS)),
-        _operator("_/_", *_same(_NUMBERS)),
+        _operator("_*_", *_same((DOUBLE, INT, UINT))),
+        _operator("_/_", *_same((DOUBLE, INT, UINT))),
         _operator("_%_", *_same((INT, UINT))),
-        _operator("-_", (INT, INT), (DOUBLE, DOUBLE)),
+        _operator("-_", (DOUBLE, DOUBLE), (INT, INT)),
         *(_operator(name, *_same(_ORDERED, BOOL)) for name in ("_<_", "_<=_", "_>_", "_>=_")),
         _operator("_==_", (_A, _A, BOOL)),
         _operator("_!=_", (_A, _A, BOOL)),
@@ -94,4 +97,4 @@ CROSS_TYPE_COMPARISONS: Final = Library(
         for name in ("_<_", "_<=_", "_>_", "_>=_")
     ),
 )
-"""`1 < 2.5` without dyn. kro's environment lacks it; the conformance tests want it."""
+"""`1 < 2.5` without dyn: for the conformance tests, and in kro's environment behind macros."""

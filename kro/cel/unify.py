@@ -8,6 +8,7 @@ ways.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import repeat
 from typing import Final
 
 from kro.cel.types import DYN, CelType, Kind
@@ -33,18 +34,18 @@ class Substitution:
         self._count += 1
         return CelType(Kind.VARIABLE, f"_var{self._count}")
 
-    def apply(self, type_: CelType, *, default: CelType | None = None) -> CelType:
+    def apply(self, type_: CelType, default: CelType | None = None) -> CelType:
         """Return `type_` with known variables replaced, and unknown ones by `default` if given."""
         kind = type_.kind
         if kind is Kind.VARIABLE:
             known = self._known.get(type_)
             if known is not None:
-                return self.apply(known, default=default)
+                return self.apply(known, default)
             return type_ if default is None else default
         params = type_.params
         if not params:
             return type_
-        replaced = tuple([self.apply(param, default=default) for param in params])
+        replaced = tuple(map(self.apply, params, repeat(default)))
         if replaced == params:
             return type_
         return CelType(kind, type_.name, replaced)
@@ -189,4 +190,4 @@ def is_assignable(got: CelType, expected: CelType) -> bool:
 
 def finished(type_: CelType, substitution: Substitution) -> CelType:
     """Return a type as it leaves the checker: what was never found is dyn."""
-    return substitution.apply(type_, default=DYN)
+    return substitution.apply(type_, DYN)

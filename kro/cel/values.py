@@ -329,6 +329,8 @@ def is_map(value: Value) -> bool:
 
 
 _NUMBERS: Final = frozenset({int, Uint, float})
+_LONG: Final = 1024
+"""Texts up to this length are compared without charging the budget."""
 
 
 def equal(left: Value, right: Value) -> bool:
@@ -340,7 +342,11 @@ def equal(left: Value, right: Value) -> bool:
     kind = type(left)
     other = type(right)
     if kind is other:
-        if kind is str or kind is int or kind is bool or kind is float:
+        if kind is str:
+            if len(left) > _LONG:
+                charge(len(left) >> 6)
+            return bool(left == right)
+        if kind is int or kind is bool or kind is float:
             return bool(left == right)
         if kind is list:
             return _equal_lists(left, right)
@@ -412,10 +418,9 @@ def _equal_maps(left: Mapping[Value, Value], right: Mapping[Value, Value]) -> bo
 def compare(left: Value, right: Value) -> int:
     """Return -1, 0 or 1 for two ordered values: numbers across kinds, else of one kind.
 
-    NaN is below, above and equal to nothing; callers that sort refuse it, `<` uses `less` instead.
-
     Raises:
         NoSuchOverload: kinds that have no order, or two different ones.
+        Failure: one is NaN.
     """
     kind = type(left)
     if kind in _NUMBERS:
@@ -423,6 +428,8 @@ def compare(left: Value, right: Value) -> int:
             raise NoSuchOverload
         if type(right) is float or kind is float:
             left, right = float(left), float(right)
+            if left != left or right != right:
+                raise Failure("NaN values cannot be ordered")
     elif kind is not type(right):
         raise NoSuchOverload
     elif kind is Timestamp or kind is Duration:

@@ -70,7 +70,7 @@ def run_app(arguments: Sequence[str]) -> int:
 
 def parser_of(name: str) -> tuple[ArgumentParser, Command]:
     """Return the parser of a command, and its module."""
-    module = name.split()[0]
+    module = name.replace(" ", "_")
     command = cast("Command", import_module(f"kro.cli.{module}"))
     parser = ArgumentParser(
         prog=f"kro {name}",

@@ -62,6 +62,9 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     try:
         import uvloop
     except ImportError:
+        from kro.runtime.client import shrink_tls_buffers
+
+        shrink_tls_buffers()
         return None
     factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
     return factory

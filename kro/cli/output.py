@@ -9,8 +9,12 @@ from typing import Any
 
 import yaml
 
+from kro.cli.scalars import ScalarError, plain
 from kro.cli.report import Diagnostic, Severity, as_text
 from kro.refs import JsonObject, JsonValue
+
+
+_WORDS = frozenset(("", "y", "Y", "n", "N", "=", "<<"))
 
 
 class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
@@ -22,8 +26,20 @@ class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[mi
 
 
 def _represent_text(dumper: Any, text: str) -> Any:
-    style = "|" if "\n" in text and text.strip() and not text.startswith((" ", "\n")) else None
+    style = None
+    if "\n" in text and text.strip() and not text.startswith((" ", "\n")):
+        style = "|"
+    elif _needs_quotes(text):
+        style = "'"
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+def _needs_quotes(text: str) -> bool:
+    """Return whether some reader of YAML would take a plain text for something else."""
+    try:
+        return text in _WORDS or plain(text) != text
+    except ScalarError:
+        return True
 
 
 _Dumper.add_representer(str, _represent_text)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from kro.controllers.kinds import Kinds
+from kro.controllers.kinds import Fetched, Kinds
 from kro.errors import AuthorErrors
 from kro.graph import Gates, Graph, Limits, build, required_kinds
 from kro.refs import GVK, JsonValue
@@ -55,6 +55,7 @@ class Compiler:
         self._now = now
         self._built = built
         self._results: dict[str, list[Compiled]] = {}
+        self._one = asyncio.Semaphore(1)
 
     def forget(self, definition: str) -> None:
         """Drop what is remembered of a definition that is gone."""
@@ -66,7 +67,8 @@ class Compiler:
         Raises:
             ClusterError: the schemas could not be fetched.
 
-        Concurrency: the build runs in a thread, so that the loop goes on.
+        Concurrency: builds run in a thread, so that the loop goes on, and one at a time: they
+        would share one interpreter lock, and each further thread would make the loop wait longer.
         """
         fetched = await self._kinds.fetch(required_kinds(spec))
         content = orjson.dumps(spec, option=orjson.OPT_SORT_KEYS)
@@ -75,6 +77,17 @@ class Compiler:
         for known in results:
             if known.key == key:
                 return known
+        async with self._one:
+            for known in results:
+                if known.key == key:
+                    return known
+            compiled = await self._build(definition, spec, fetched, key)
+        results[:] = [compiled, *results[: KEPT - 1]]
+        return compiled
+
+    async def _build(
+        self, definition: str, spec: JsonValue, fetched: Fetched, key: tuple[object, ...]
+    ) -> Compiled:
         started = self._now()
         graph: Graph | None = None
         errors: AuthorErrors | None = None
@@ -89,7 +102,7 @@ class Compiler:
             )
         except AuthorErrors as problem:
             errors = problem
+            for error in (problem, *problem.exceptions):
+                error.__traceback__ = None  # it would keep the whole build in memory
         self._built(definition, self._now() - started, graph is None)
-        compiled = Compiled(key, graph, errors, fetched.missing)
-        results[:] = [compiled, *results[: KEPT - 1]]
-        return compiled
+        return Compiled(key, graph, errors, fetched.missing)

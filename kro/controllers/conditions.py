@@ -113,6 +113,11 @@ class ConditionSet:
                     )
                 )
 
+    @property
+    def generation(self) -> int:
+        """The object's generation, which every condition that is set now carries."""
+        return self._generation
+
     def get(self, kind: str) -> Condition | None:
         """Return the condition of that type."""
         return next((c for c in self._all if c.type == kind), None)

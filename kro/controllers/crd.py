@@ -12,7 +12,8 @@ from typing import Final, cast
 from kro import names
 from kro.errors import KroError, Retry
 from kro.refs import GVR, JsonObject, JsonValue
-from kro.schema import compare_versions
+from kro.runtime import Stored
+from kro.schema import compare_versions, plural
 
 CRDS: Final = GVR("apiextensions.k8s.io", "v1", "customresourcedefinitions")
 
@@ -69,6 +70,23 @@ def is_owned(crd: Mapping[str, JsonValue]) -> bool:
 def owner_of(crd: Mapping[str, JsonValue]) -> str:
     """Return the name of the definition that owns the CRD, or nothing."""
     return str(_mapping(_mapping(crd, "metadata"), "labels").get(names.DEFINITION_NAME, ""))
+
+
+def crd_name(definition: Mapping[str, JsonValue]) -> str:
+    """Return the name of the CRD that a definition generates, or nothing where it names no kind."""
+    schema = _mapping(_mapping(definition, "spec"), "schema")
+    kind, group = schema.get("kind"), schema.get("group") or names.KRO_GROUP
+    return f"{plural(kind)}.{group}" if isinstance(kind, str) and kind else ""
+
+
+def claimed_crd(stored: Stored) -> str | None:
+    """Return the index key of a definition: the CRD that it wants, whoever has it."""
+    return crd_name(stored.object()) or None
+
+
+def is_terminating(crd: Mapping[str, JsonValue]) -> bool:
+    """Whether the CRD is being deleted."""
+    return "deletionTimestamp" in _mapping(crd, "metadata")
 
 
 def is_established(crd: Mapping[str, JsonValue]) -> bool:
@@ -152,7 +170,8 @@ def _merge_patch(installed: JsonObject, wanted: JsonObject) -> JsonObject:
     have_names = dict(_mapping(have, "names"))
     want_names: JsonObject = {"shortNames": None, "categories": None, **_mapping(want, "names")}
     same_names = all((have_names.get(key) or None) == value for key, value in want_names.items())
-    if not same_names or not _same_versions(have.get("versions"), want["versions"]):
+    same = same_names and have.get("scope") == want["scope"]
+    if not same or not _same_versions(have.get("versions"), want["versions"]):
         body["spec"] = {
             "group": want["group"],
             "names": want_names,
@@ -162,7 +181,8 @@ def _merge_patch(installed: JsonObject, wanted: JsonObject) -> JsonObject:
     return body
 
 
-_SERVER_DEFAULTS: Final[dict[str, JsonValue]] = {"priority": 0}
+_DATA: Final = frozenset({"default", "enum", "example"})
+"""Keywords of a schema whose value is data of an author: compared as it stands."""
 
 
 def _same_versions(have: JsonValue, want: JsonValue) -> bool:
@@ -170,21 +190,53 @@ def _same_versions(have: JsonValue, want: JsonValue) -> bool:
     return _normal(have) == _normal(want)
 
 
-def _normal(value: JsonValue, key: str = "") -> object:
+def _normal(value: JsonValue, *, names_fields: bool = False) -> object:
+    """Return a value that equals another one's when both mean the same to the API server.
+
+    Args:
+        names_fields: the keys of this mapping are an author's field names and no keywords.
+    """
     if isinstance(value, dict):
         return {
-            name: _normal(part, name)
-            for name, part in value.items()
-            if not (part in ([], {}) and name in {"required", "properties"})
-            and not (name in _SERVER_DEFAULTS and part == _SERVER_DEFAULTS[name])
-            and not (name == "default" and part is None)
+            key: (
+                frozenset(cast("list[str]", part))
+                if key == "required" and not names_fields and _is_texts(part)
+                else _exact(part)
+                if key in _DATA and not names_fields
+                else _normal(part, names_fields=key == "properties" and not names_fields)
+            )
+            for key, part in value.items()
+            if names_fields or not _means_nothing(key, part)
         }
     if isinstance(value, list):
-        if key == "required" and all(isinstance(part, str) for part in value):
-            return frozenset(cast("list[str]", value))
         return [_normal(part) for part in value]
+    return _exact(value)
+
+
+def _means_nothing(key: str, part: JsonValue) -> bool:
+    """Whether the API server adds or drops this key of a schema or version at will."""
+    match key:
+        case "required" | "properties":
+            return part in ([], {})
+        case "priority":
+            return part == 0
+        case "default":
+            return part is None
+    return False
+
+
+def _is_texts(value: JsonValue) -> bool:
+    return isinstance(value, list) and all(isinstance(part, str) for part in value)
+
+
+def _exact(value: JsonValue) -> object:
+    """Return the value with truth and numbers told apart: in Python, True equals 1."""
     if isinstance(value, bool):
         return ("bool", value)
+    if isinstance(value, dict):
+        return {key: _exact(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_exact(part) for part in value]
     return value
 
 

@@ -22,7 +22,7 @@ WAIT = "--timeout=120s"
 
 @pytest.fixture(scope="module")
 def kro(sole_cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """A cluster in which kro is installed and runs; its own kinds go again if they were not there."""
+    """A cluster in which kro runs; its own kinds go again if they were not there."""
 
     def run(*arguments: str) -> str:
         return kubectl(sole_cluster.kubeconfig, *arguments)
@@ -92,7 +92,8 @@ def applied(cluster: Cluster, example: Path) -> Iterator[dict[str, Any]]:
     finally:
         name = json.loads(run("get", definition, "--output=json"))["metadata"]["name"]
         run("delete", definition, WAIT)
-        run("delete", "crd", f"--selector=kro.run/resource-graph-definition-name={name}", WAIT)
+        selector = f"--selector=kro.run/resource-graph-definition-name={name}"
+        run("delete", "crd,graphrevisions", selector, "--ignore-not-found", WAIT)
 
 
 def children_of(cluster: Cluster, instance: dict[str, Any]) -> list[dict[str, Any]]:

@@ -22,6 +22,7 @@ import pytest_asyncio
 import yaml
 
 from support.controlplane import CONTROLLER, ControlPlane
+from support.controlplane.session import SESSION_KEY
 from support.kube import CRDS, Kube
 from support.operator import ROOT, Operator, Surroundings
 
@@ -77,8 +78,6 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """End the shared controller with the session, before its control plane goes."""
     if getattr(config, "workerinput", None) is not None:
         return
-    from conftest import SESSION_KEY
-
     if SESSION_KEY not in config.stash:
         return
     mark = ControlPlane(f"{config.stash[SESSION_KEY]}-small").kubeconfig.parent / (

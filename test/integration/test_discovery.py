@@ -11,10 +11,18 @@ from uuid import uuid4
 import pytest
 
 from kro.refs import GVK, GVR, GroupKind, JsonObject, Mapped, NamespacedName
-from kro.runtime.client import Client, NotFoundError, Transport, load_config
+from kro.runtime.client import (
+    Client,
+    NotFoundError,
+    ServiceUnavailableError,
+    Transport,
+    load_config,
+)
 from kro.runtime.discovery import Discovery, KindNotServedError
 
 CRDS = GVR("apiextensions.k8s.io", "v1", "customresourcedefinitions")
+
+API_SERVICES = GVR("apiregistration.k8s.io", "v1", "apiservices")
 
 
 @pytest.fixture
@@ -229,3 +237,44 @@ def _refs(node: object) -> set[str]:
     if isinstance(node, list):
         return set().union(*(_refs(value) for value in node))
     return set()
+
+
+async def test_an_api_server_behind_ours_that_is_down_costs_its_own_group_only(
+    client: Client, group: str
+) -> None:
+    """An APIService without backend fails for who asks for it, and for nobody else."""
+    name = NamespacedName("", f"v1.{group}")
+    service: JsonObject = {
+        "apiVersion": "apiregistration.k8s.io/v1",
+        "kind": "APIService",
+        "metadata": {"name": name.name},
+        "spec": {
+            "group": group,
+            "version": "v1",
+            "groupPriorityMinimum": 1000,
+            "versionPriority": 15,
+            "insecureSkipTLSVerify": True,
+            "service": {"namespace": "default", "name": "nowhere"},
+        },
+    }
+    await client.apply(API_SERVICES, name, service, field_manager="test")
+    try:
+        discovery = Discovery(client)
+
+        async def is_down() -> bool:
+            discovery.forget(group)
+            try:
+                await discovery.mapping(GVK(group, "v1", "Thing"))
+            except ServiceUnavailableError:
+                return True
+            except KindNotServedError:
+                return False
+            raise AssertionError("a server that is not there serves nothing")
+
+        await eventually(is_down)
+        assert await discovery.mapping(GVK("apps", "v1", "Deployment"))
+        assert await discovery.schema_document(GVK("apps", "v1", "Deployment"))
+        # A process that starts now is not stopped by it either.
+        assert await Discovery(client).mapping(GVK("", "v1", "ConfigMap"))
+    finally:
+        await client.delete(API_SERVICES, name)

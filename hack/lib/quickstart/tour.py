@@ -22,6 +22,7 @@ from quickstart.undo import Undo
 CRDS = ROOT / "config" / "crd"
 EXAMPLE = ROOT / "examples" / "webapp"
 DEFINITION = "resourcegraphdefinition/webapplication"
+REVISIONS = ("graphrevisions", "--selector=kro.run/resource-graph-definition-name=webapplication")
 GENERATED_CRD = "customresourcedefinition/webapplications.kro.run"
 INSTANCE = "webapplication/shop"
 DEPLOYMENT, SERVICE, INGRESS = "deployment/shop", "service/shop", "ingress/shop"
@@ -69,6 +70,8 @@ class Tour:
             had_crd = self.kubectl.is_there(GENERATED_CRD)
             if not had_crd:
                 self._remove_in_the_end(GENERATED_CRD)
+            # Each revision has a finalizer too, for which the controller must still be there.
+            self._remove_in_the_end(*REVISIONS)
             self._remove_in_the_end(DEFINITION)
             self._apply(EXAMPLE / "rgd.yaml")
             self.kubectl.wait(DEFINITION)
@@ -158,7 +161,12 @@ class Tour:
         with self.screen.step("Delete the definition") as step:
             self.kubectl.show("delete", "rgd", "webapplication", "--timeout=60s")
             self._expect("the definition", self.kubectl.field(DEFINITION, ".metadata.name"), "")
-            step.result = "it is gone"
+
+            def revisions_are_gone() -> bool | None:
+                return None if self.kubectl("get", *REVISIONS, "--output=name").strip() else True
+
+            self.kubectl.until("the definition's revisions to go", revisions_are_gone)
+            step.result = "it is gone, and its revisions with it"
 
     # --- inside
 
@@ -194,14 +202,11 @@ class Tour:
     def _is_served(self, file: Path) -> bool:
         return self.kubectl.is_there(_crd_of(file))
 
-    def _remove_in_the_end(self, target: str) -> None:
-        """Have the object removed; needless where the whole cluster goes."""
+    def _remove_in_the_end(self, *what: str) -> None:
+        """Have the object or objects removed; needless where the whole cluster goes."""
         if not self.cluster.is_ours:
-            kind, _, name = target.partition("/")
-            self.undo.push(
-                f"{target} deleted",
-                lambda: self.kubectl("delete", kind, name, "--ignore-not-found", "--timeout=60s"),
-            )
+            delete = ("delete", *what, "--ignore-not-found", "--timeout=60s")
+            self.undo.push(f"{what[0]} deleted", lambda: self.kubectl(*delete))
 
     @contextmanager
     def _departures(self) -> Iterator[dict[str, _Departure]]:

@@ -8,14 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
 
 from kro.controllers.instance import InstanceController, Serving, Unavailable
 from kro.graph import Graph
 from kro.refs import GVK, GVR, Mapped
 from kro.runtime import Registry
-
-SYNC_TIMEOUT_S: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,17 +57,14 @@ class ServedKinds:
         """Serve a kind for deletion only."""
         self._put(gvk, mapped, definition, None)
 
-    async def wait(self, gvr: GVR) -> str:
-        """Wait until the kind and its children's kinds are watched; return what is not.
-
-        Concurrency: bounded by 30 s.
-        """
-        if not await self._registry.wait_synced(gvr, SYNC_TIMEOUT_S):
+    async def wait(self, gvr: GVR, timeout_s: float) -> str:
+        """Wait until the kind and its children's kinds are watched; return what is not by then."""
+        if not await self._registry.wait_synced(gvr, timeout_s):
             return f"add parent handler {gvr}: cache sync timeout for {gvr}"
         served = self._served.get(gvr)
         if served is None:
             return f"{gvr} is no longer served"
-        behind = await served.controller.wait_synced(SYNC_TIMEOUT_S)
+        behind = await served.controller.wait_synced(timeout_s)
         if behind:
             return f"cache sync timeout for {', '.join(str(child) for child in behind)}"
         return ""

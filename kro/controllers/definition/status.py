@@ -23,6 +23,10 @@ DECISIVE: Final = (GRAPH_ACCEPTED, KIND_READY, CONTROLLER_READY)
 """What `state` looks at: a definition whose next revision is being compiled stays Active."""
 RETIRED: Final = ("ResourceGraphAccepted",)
 
+AWAITS_SETTLEMENT: Final = "WaitingForGraphRevisionSettlement"
+AWAITS_WARMUP: Final = "WaitingForGraphRevisionWarmup"
+AWAITS_COMPILATION: Final = "WaitingForGraphRevisionCompilation"
+
 
 @dataclass(slots=True)
 class Report:
@@ -33,6 +37,8 @@ class Report:
     order: dict[str, JsonValue] = field(default_factory=dict)
     """Empty: the order that stands in the status stays."""
     last_issued: int = 0
+    deferred: bool = False
+    """Our own write brings the next pass at once; what this one found is written by that one."""
 
     @classmethod
     def of(cls, definition: JsonObject, *, now: str) -> Report:
@@ -53,9 +59,23 @@ class Report:
         """Let the status show this graph's order; without one it is cleared."""
         self.order = order_of(graph)
 
+    def refuse(self, why: str) -> None:
+        """Say that the spec cannot be served as it is."""
+        self.conditions.set(GRAPH_ACCEPTED, "False", "InvalidResourceGraph", why)
+
     def issued(self, revision: int) -> None:
         """Raise the highest number that was ever issued."""
         self.last_issued = max(self.last_issued, revision)
+
+    @property
+    def awaits_compilation(self) -> bool:
+        """Whether the status says already that this generation's revision is being compiled."""
+        resolved = self.conditions.get(RESOLVED)
+        return (
+            resolved is not None
+            and resolved.reason == AWAITS_COMPILATION
+            and resolved.observed_generation == self.conditions.generation
+        )
 
     def patch(self) -> JsonObject:
         """Return the merge patch of `status`, or nothing if the status says it all."""

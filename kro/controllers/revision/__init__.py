@@ -13,6 +13,7 @@ from kro.controllers.revision.objects import (
     number_of,
     snapshot_name,
     spec_of,
+    uid_of,
 )
 
 __all__ = [
@@ -31,4 +32,5 @@ __all__ = [
     "number_of",
     "snapshot_name",
     "spec_of",
+    "uid_of",
 ]

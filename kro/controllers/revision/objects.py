@@ -30,9 +30,14 @@ def definition_of(revision: Mapping[str, JsonValue]) -> str:
     return str(_at(revision, "spec", "snapshot").get("name") or "")
 
 
-def name_of(revision: Mapping[str, JsonValue]) -> str:
-    """Return the revision's own name."""
-    return str(_at(revision, "metadata")["name"])
+def name_of(manifest: Mapping[str, JsonValue]) -> str:
+    """Return the object's own name."""
+    return str(_at(manifest, "metadata")["name"])
+
+
+def uid_of(manifest: Mapping[str, JsonValue]) -> str:
+    """Return the object's UID."""
+    return str(_at(manifest, "metadata")["uid"])
 
 
 def number_of(revision: Mapping[str, JsonValue]) -> int:

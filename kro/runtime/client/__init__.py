@@ -47,6 +47,7 @@ from kro.runtime.client.errors import (
 from kro.runtime.client.lists import Page
 from kro.runtime.client.observer import NullObserver, Observer
 from kro.runtime.client.requests import Client, PatchKind, Propagation
+from kro.runtime.client.tls import shrink_tls_buffers
 from kro.runtime.client.transport import Limits, OpenGate, Transport, WriteGate
 from kro.runtime.client.watch import Bookmark, Change, ChangeType, WatchStream
 from kro.runtime.client.wire import Decoder, decode_object, encode
@@ -108,5 +109,6 @@ __all__ = [
     "in_cluster_config",
     "load_config",
     "pod_namespace",
+    "shrink_tls_buffers",
     "status_error",
 ]

@@ -18,13 +18,14 @@ from urllib.parse import urlencode
 
 from kro.refs import GVR, JsonObject, NamespacedName
 from kro.runtime.client.errors import BadRequestError, GoneError, Status
-from kro.runtime.client.lists import Page as Page
-from kro.runtime.client.lists import decode_page
+from kro.runtime.client.lists import Page, decode_page
 from kro.runtime.client.paths import target
 from kro.runtime.client.retry import Replay
 from kro.runtime.client.transport import OpenGate, Request, Transport, WriteGate
 from kro.runtime.client.watch import WatchStream
 from kro.runtime.client.wire import Decoder, decode_object, decode_text, encode
+
+__all__ = ["Client", "Page", "PatchKind", "Propagation"]
 
 T = TypeVar("T")
 

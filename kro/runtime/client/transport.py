@@ -18,27 +18,18 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import aiohttp
-import msgspec
 from multidict import CIMultiDict
 from yarl import URL
 
 from kro.refs import GVR
+from kro.runtime.client.answers import as_client_error, expect_json, read_body, refusal
 from kro.runtime.client.config import ClusterConfig
 from kro.runtime.client.credentials import RECHECK_S, ClientCertificate
 from kro.runtime.client.errors import (
     ClientError,
-    ConnectionLostError,
-    ProtocolError,
-    RedirectError,
-    RequestTimeoutError,
-    Status,
     StatusError,
-    TooLargeError,
     UnauthorizedError,
-    UnreachableError,
     WatchLimitError,
-    retry_after,
-    status_error,
 )
 from kro.runtime.client.limiter import Sleep, TokenBucket
 from kro.runtime.client.observer import NullObserver, Observer
@@ -46,11 +37,8 @@ from kro.runtime.client.pool import Pool
 from kro.runtime.client.retry import STARTING_WAITS_S, Attempt, Replay, is_starting, pause_s
 from kro.runtime.client.tls import TlsSource, proxy_for
 
-_ERROR_BYTES = 64 * 1024
-_MESSAGE_CHARACTERS = 8 * 1024
 _LARGE_BODY = 512 * 1024
 _WARNINGS_KEPT = 1000
-_STATUS_DECODER = msgspec.json.Decoder(Status)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -257,8 +245,8 @@ class Transport:
                     response = await self._send(http, request, headers, total_s=None)
                     code = str(response.status)
                     if response.status != 200:
-                        raise await self._refusal(response, request)
-                _expect_json(response)
+                        raise await refusal(response, write=False, total_s=self.limits.total_s)
+                expect_json(response)
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 raise as_client_error(error, write=False, answered=False) from error
             opened, response = response, None
@@ -286,8 +274,10 @@ class Transport:
                 try:
                     code = str(response.status)
                     if not 200 <= response.status < 300:
-                        raise await self._refusal(response, request)
-                    _expect_json(response, accept=request.accept)
+                        raise await refusal(
+                            response, write=request.is_write, total_s=limits.total_s
+                        )
+                    expect_json(response, accept=request.accept)
                     body = await read_body(response, limits.body_bytes)
                     received = len(body)
                     if "Warning" in response.headers:
@@ -342,56 +332,6 @@ class Transport:
             server_hostname=self._server_name,
         )
 
-    async def _refusal(self, response: aiohttp.ClientResponse, request: Request) -> ClientError:
-        """Return the error that an answer outside 2xx stands for."""
-        code = response.status
-        if 300 <= code < 400:
-            return RedirectError(
-                f"{self.host} answered {code}, a redirect, which is never followed",
-                ambiguous=request.is_write,
-            )
-        status, text = None, ""
-        try:
-            async with asyncio.timeout(self.limits.total_s):
-                body = await response.content.read(_ERROR_BYTES)
-                while len(body) < _ERROR_BYTES and not response.content.at_eof():
-                    body += await response.content.read(_ERROR_BYTES - len(body))
-            status, text = self._parse_refusal(response, body)
-        except (aiohttp.ClientError, TimeoutError, OSError):
-            pass  # The status line alone says enough to go on.
-        if status is None:
-            status = Status(
-                code=code, message=f"the API server answered {code}" + (f": {text}" if text else "")
-            )
-        elif len(status.message) > _MESSAGE_CHARACTERS:
-            status = msgspec.structs.replace(
-                status, message=status.message[:_MESSAGE_CHARACTERS] + "…"
-            )
-        return status_error(
-            code,
-            status,
-            retry_after_s=retry_after(response.headers.get("Retry-After"), now_epoch_s=time.time()),
-            write=request.is_write,
-        )
-
-    def _parse_refusal(
-        self, response: aiohttp.ClientResponse, body: bytes
-    ) -> tuple[Status | None, str]:
-        """Return the Status of a refusal, or a few words of a plain text."""
-        if response.content_type == "application/json":
-            try:
-                status = _STATUS_DECODER.decode(body)
-            except (msgspec.MsgspecError, RecursionError):
-                return None, ""
-            return (status if status.kind == "Status" else None), ""
-        if response.content_type != "text/plain":
-            return None, ""
-        text = " ".join(body[:200].decode("utf-8", "replace").split())
-        sent = response.request_info.headers.get("Authorization", "")
-        if not text.isprintable() or (sent and sent.split(" ")[-1][:20] in text):
-            return None, ""
-        return None, text
-
     def _observe(self, request: Request, code: str, started: float, received: int) -> None:
         self.observer.attempt(
             method=request.method,
@@ -415,60 +355,6 @@ class Transport:
         if text not in self._warned and len(self._warned) < _WARNINGS_KEPT:
             self._warned.add(text)
             self.observer.warned(text)
-
-
-async def read_body(response: aiohttp.ClientResponse, cap: int) -> bytes:
-    """Return the whole body of an answer.
-
-    Raises:
-        TooLargeError: it is longer than `cap` bytes, after decompression.
-    """
-    content = response.content
-    parts: list[bytes] = []
-    size = 0
-    while part := await content.readany():
-        size += len(part)
-        if size > cap:
-            response.close()
-            raise TooLargeError(f"the answer is longer than {cap} bytes")
-        parts.append(part)
-    return parts[0] if len(parts) == 1 else b"".join(parts)
-
-
-def as_client_error(error: Exception, *, write: bool, answered: bool) -> ClientError:
-    """Return our own error for one of aiohttp or the system. Quotes no URL, header or body."""
-    if isinstance(error, ClientError):
-        return error
-    if isinstance(error, aiohttp.ConnectionTimeoutError):
-        return UnreachableError("no connection to the API server in time")
-    if isinstance(error, TimeoutError):
-        return RequestTimeoutError("the API server did not answer in time", ambiguous=write)
-    if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientSSLError):
-        detail = getattr(error, "certificate_error", error)
-        words = getattr(detail, "verify_message", "") or type(detail).__name__
-        return UnreachableError(f"TLS with the API server failed: {words}")
-    if isinstance(error, aiohttp.ClientConnectorError):
-        words = error.os_error.strerror or type(error.os_error).__name__
-        return UnreachableError(f"no connection to {error.host}:{error.port}: {words}")
-    if isinstance(error, aiohttp.ClientHttpProxyError):
-        return UnreachableError(f"the proxy answered {error.status}")
-    if isinstance(error, aiohttp.ClientResponseError):
-        return ProtocolError("the answer is no HTTP", ambiguous=write)
-    if isinstance(error, aiohttp.InvalidURL):
-        return UnreachableError("the URL of the API server or of the proxy is not usable")
-    words = getattr(error, "strerror", None) or type(error).__name__
-    return ConnectionLostError(
-        f"the connection to the API server was lost: {words}", ambiguous=write, answered=answered
-    )
-
-
-def _expect_json(response: aiohttp.ClientResponse, *, accept: str = "application/json") -> None:
-    if response.content_type != "application/json" and accept != "*/*":
-        raise ProtocolError(
-            f"the answer has the content type {response.content_type[:60]!r}, not JSON:"
-            " something between us and the API server answers in its place",
-            ambiguous=response.method != "GET",
-        )
 
 
 def _code(error: ClientError) -> str:

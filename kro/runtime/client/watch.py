@@ -17,6 +17,7 @@ from typing import Generic, Self, TypeVar
 import aiohttp
 import msgspec
 
+from kro.runtime.client.answers import as_client_error
 from kro.runtime.client.errors import (
     ClientError,
     ConnectionLostError,
@@ -30,7 +31,6 @@ from kro.runtime.client.errors import (
     TooLargeError,
     status_error,
 )
-from kro.runtime.client.transport import as_client_error
 from kro.runtime.client.wire import BOOKMARK_DECODER, EVENT_DECODER, Decoder, decode_text
 
 T = TypeVar("T")

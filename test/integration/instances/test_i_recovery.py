@@ -16,6 +16,7 @@ from support.lab import (
     Lab,
     annotations_of,
     group_kinds,
+    is_established,
     is_settled,
     labels_of,
     namespaces,
@@ -165,7 +166,7 @@ async def test_i_10_crd_tampering(lab: Lab) -> None:
     )
     await lab.kube.delete(CRDS, crd)
     await lab.gone_cm("m1-note")
-    await lab.kube.until(CRDS, crd, lambda obj: uid(obj) != uid(before))
+    await lab.kube.until(CRDS, crd, lambda obj: uid(obj) != uid(before) and is_established(obj))
     await lab.create("Memo", "m2")
     await lab.settled("Memo", "m2")
 

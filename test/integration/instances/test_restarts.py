@@ -176,9 +176,9 @@ async def test_i_13_taking_over_from_an_earlier_version(lab: Lab, process: Opera
 
     live = await lab.until("Chain", "x", current)
     assert annotations_of(live)[names.APPLYSET_TOOLING] != "kro/0.0.1"
-    found = await lab.cms()
-    assert {name: uid(cm) for name, cm in found.items()} == before
-    assert "0.0.1" not in {labels_of(cm)[names.KRO_VERSION] for cm in found.values()}
+    for name in before:
+        await lab.until_cm(name, lambda cm: labels_of(cm)[names.KRO_VERSION] != "0.0.1")
+    assert {name: uid(cm) for name, cm in (await lab.cms()).items()} == before
     await lab.delete("Chain", "x")
     await lab.gone("Chain", "x")
     await lab.create("Chain", "x")

@@ -56,7 +56,7 @@ def test_a_missing_crd_is_created_with_the_labels_of_its_owner() -> None:
 
 def test_what_the_server_adds_is_no_difference() -> None:
     """Defaults that the API server writes into a CRD must not cause a write on every pass."""
-    wanted = _crd({"name": "string", "n": "integer | default=1.0 minimum=1"} | {"n": "integer"})
+    wanted = _crd({"name": "string", "n": "integer | default=1 minimum=1"})
     installed = copy.deepcopy(wanted)
     spec = cast("JsonObject", installed["spec"])
     spec["conversion"] = {"strategy": "None"}

@@ -1,0 +1,363 @@
+"""An instance's manifests before anything is applied, with what cannot be known yet.
+
+A frame (the controller's own evaluation) tells what would be applied at once, and whether something
+is broken. Beyond that point every expression is evaluated by itself. What a cluster fills in counts
+as unknown: the status of objects that were not given as observed, their uid and the like, and
+whatever depends on these, also where an expression has a fallback for missing data.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from typing import Final, cast
+
+from kro.cel import OMIT, Expression, Pending, list_of, wrap
+from kro.cli.observed import Observed
+from kro.cli.report import Diagnostic
+from kro.cli.workspace import Instance
+from kro.errors import DefinitionError, EvaluationError, Excerpt
+from kro.graph import INSTANCE_ID, FieldKind, FieldPath, Graph, Node, NodeKind, fieldpath
+from kro.graph.evaluation import Frame, Look, Verdict, name_of, wire_number
+from kro.refs import JsonObject, JsonValue
+
+_SERVER_SET: Final[tuple[FieldPath, ...]] = (
+    ("status",),
+    ("metadata", "uid"),
+    ("metadata", "resourceVersion"),
+    ("metadata", "generation"),
+    ("metadata", "creationTimestamp"),
+)
+_ACCESS: Final = re.compile(r'\s*(?:\.\s*\??\s*([A-Za-z_]\w*)|\[\s*\??\s*(?:"([^"]*)"|\'([^\']*)\'|(\d+))\s*\])')
+_STATUS: Final = re.compile(r"\.\s*\??\s*status\b")
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """A value that only a cluster can tell."""
+
+    expression: str
+    """The author's text."""
+
+    def marker(self) -> str:
+        """Return what stands in the manifest instead."""
+        return f"<known after apply: {self.expression}>"
+
+
+@dataclass(slots=True)
+class Rendered:
+    """One node of an instance."""
+
+    node: Node
+    wave: int
+    included: bool | None = True
+    """None: it cannot be known."""
+    at_once: bool = False
+    """Whether it is applied without waiting for another node."""
+    manifests: list[JsonObject] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+    """Paths of marked values."""
+    open_size: bool = False
+    """A collection whose number of objects cannot be known; the one manifest stands for all."""
+
+
+@dataclass(slots=True)
+class Preview:
+    """What an instance would apply, in waves."""
+
+    instance: JsonObject
+    nodes: list[Rendered]
+    errors: list[Diagnostic]
+
+
+def preview(instance: Instance, observed: Observed) -> Preview:
+    """Return the manifests of an instance whose definition has a graph."""
+    graph = instance.definition.graph
+    assert graph is not None
+    return _Renderer(instance, graph, observed).render()
+
+
+class _Renderer:
+    def __init__(self, instance: Instance, graph: Graph, observed: Observed) -> None:
+        self._instance = instance
+        self._graph = graph
+        self._observed = observed
+        self._object = _in_namespace(instance.value, graph)
+        metadata = cast("JsonObject", self._object["metadata"])
+        self._namespace = str(metadata.get("namespace") or "")
+        visible: JsonObject = {
+            key: value for key, value in self._object.items() if key != "status"
+        }
+        self._bindings: dict[str, object] = {
+            INSTANCE_ID: wrap(visible, graph.instance.schema_type)
+        }
+        self._unknown: dict[str, tuple[FieldPath, ...]] = {
+            INSTANCE_ID: tuple(
+                path for path in _SERVER_SET[1:] if cast("str", path[1]) not in metadata
+            )
+        }
+        self._errors: list[Diagnostic] = []
+
+    def render(self) -> Preview:
+        looked = self._run_frame()
+        nodes: list[Rendered] = []
+        skipped: set[str] = set()
+        for id_ in self._graph.order:
+            node = self._graph.nodes[id_]
+            rendered = Rendered(node, self._graph.waves[id_], at_once=id_ in looked)
+            try:
+                if node.depends_on & skipped:
+                    rendered.included = False
+                else:
+                    self._render(rendered)
+            except EvaluationError as error:
+                self._fail(node, "template", error)
+            if rendered.included is False:
+                skipped.add(id_)
+            nodes.append(rendered)
+        nodes.sort(key=lambda one: one.wave)
+        return Preview(self._object, nodes, self._errors)
+
+    def _run_frame(self) -> set[str]:
+        """Return the nodes that would be applied at once."""
+        frame = Frame(self._graph, self._object)
+        looked: set[str] = set()
+        while steps := frame.next_steps():
+            looked.update(step.node.id for step in steps if isinstance(step, Look))
+            frame.record([self._observed.answer(step) for step in steps])
+        outcome = frame.outcome()
+        if outcome.verdict is Verdict.CONFLICTING:
+            document = self._instance.document
+            self._errors.append(document.diagnose(DefinitionError(outcome.message)))
+        return looked
+
+    # one node
+
+    def _render(self, rendered: Rendered) -> None:
+        node = rendered.node
+        rendered.included = self._is_included(node)
+        if rendered.included is False:
+            return
+        if node.kind.is_external:
+            self._bind_external(rendered)
+        elif node.kind is NodeKind.COLLECTION:
+            self._render_collection(rendered)
+        else:
+            self._add(rendered, self._bindings)
+        if not node.kind.is_external:
+            self._bind(rendered)
+
+    def _is_included(self, node: Node) -> bool | None:
+        known = True
+        for number, expression in enumerate(node.include_when):
+            value = self._value(node, f"includeWhen[{number}]", expression, self._bindings)
+            if isinstance(value, Unknown):
+                known = False
+            elif value is not True:
+                return False
+        return True if known else None
+
+    def _render_collection(self, rendered: Rendered) -> None:
+        node = rendered.node
+        lists: list[list[JsonValue]] = []
+        for number, dimension in enumerate(node.for_each):
+            where = f"forEach[{number}].{dimension.name}"
+            value = self._value(node, where, dimension.expression, self._bindings)
+            if isinstance(value, Unknown):
+                rendered.open_size = True
+            elif isinstance(value, list):
+                lists.append(value)
+            else:
+                error = EvaluationError("must return a list", excerpt=_start(dimension.expression))
+                self._fail(node, where, error)
+                return
+        names = [dimension.name for dimension in node.for_each]
+        if rendered.open_size:
+            self._add(rendered, self._bindings, iterators=names)
+            return
+        size = 1
+        for items in lists:
+            size *= len(items)
+        limit = self._graph.limits.collection_size
+        if size > limit:
+            problem = f"a collection of {size} objects is over the maximum of {limit}"
+            self._fail(node, "forEach", EvaluationError(problem))
+            return
+        for combination in product(*lists):
+            self._add(rendered, {**self._bindings, **dict(zip(names, combination, strict=True))})
+
+    def _add(
+        self,
+        rendered: Rendered,
+        bindings: Mapping[str, object],
+        *,
+        iterators: Sequence[str] = (),
+    ) -> None:
+        """Render one object of a node; `iterators` have no value."""
+        node = rendered.node
+        manifest = cast("JsonObject", _copied(node.template))
+        for one in node.fields:
+            value: JsonValue | Unknown
+            if iterators and one.kind is FieldKind.ITERATION:
+                value = Unknown(one.expression.source)
+            else:
+                where = f"template.{fieldpath.join(one.path)}"
+                value = self._value(node, where, one.expression, bindings)
+            if isinstance(value, Unknown):
+                rendered.unknown.append(fieldpath.join(one.path))
+                value = value.marker()
+            fieldpath.replace(manifest, one.path, value)
+        manifest = cast("JsonObject", _swept(manifest))
+        metadata = manifest.get("metadata")
+        if node.mapped.namespaced and isinstance(metadata, dict) and not metadata.get("namespace"):
+            manifest = {**manifest, "metadata": {**metadata, "namespace": self._namespace}}
+        rendered.manifests.append(manifest)
+
+    # what others see of a node
+
+    def _bind(self, rendered: Rendered) -> None:
+        """Let expressions see what is known of a node's objects."""
+        node = rendered.node
+        fields = {path for path in rendered.unknown}
+        paths = {one.path for one in node.fields if fieldpath.join(one.path) in fields}
+        values: list[JsonObject] = []
+        whole = not rendered.open_size
+        for manifest in rendered.manifests:
+            known = cast("JsonObject", _without(manifest, paths, ()))
+            live = None
+            if not any(path[:1] == ("metadata",) for path in paths) and _has_name(known):
+                live = self._observed.find(node, name_of(known))
+                known = self._observed.merged(node, known)
+            whole = whole and live is not None
+            values.append(known)
+        self._unknown[node.id] = (*paths, *(() if whole and values else _SERVER_SET))
+        if rendered.open_size or not (values or node.kind.is_collection):
+            self._unknown[node.id] = ((),)
+        elif node.kind.is_collection:
+            of = node.schema_type
+            self._bindings[node.id] = values if of is None else wrap(values, list_of(of))
+        else:
+            self._bindings[node.id] = wrap(values[0], node.schema_type)
+
+    def _bind_external(self, rendered: Rendered) -> None:
+        node = rendered.node
+        rendered.manifests.clear()
+        frame_value = self._external_values.get(node.id)
+        if frame_value is None:
+            self._unknown[node.id] = ((),)
+            return
+        of = node.schema_type
+        if node.kind.is_collection:
+            self._bindings[node.id] = frame_value if of is None else wrap(frame_value, list_of(of))
+        else:
+            self._bindings[node.id] = wrap(frame_value[0], of)
+
+    # one expression
+
+    def _value(
+        self, node: Node, where: str, expression: Expression, bindings: Mapping[str, object]
+    ) -> JsonValue | Unknown:
+        if self._reads_unknown(expression):
+            return Unknown(expression.source)
+        try:
+            value = expression.evaluate(bindings)
+        except EvaluationError as error:
+            self._fail(node, where, error)
+            return None
+        if isinstance(value, Pending):
+            return Unknown(expression.source)
+        return wire_number(cast("JsonValue", value))
+
+    def _reads_unknown(self, expression: Expression) -> bool:
+        source = expression.template.source
+        for id_, unknown in self._unknown.items():
+            for path in _reads(source, id_):
+                if any(_overlap(path, other) for other in unknown):
+                    return True
+        return False
+
+    def _fail(self, node: Node, where: str, error: EvaluationError) -> None:
+        path = f"spec.resources[{node.index}].{where}"
+        found = DefinitionError(error.problem, path=path, excerpt=error.excerpt)
+        self._errors.append(self._instance.definition.document.diagnose(found))
+
+
+def _reads(source: str, id_: str) -> Iterator[FieldPath]:
+    """Yield the field paths that an expression reads of a variable, as far as the text shows them.
+
+    A macro over the variable, such as `pods.map(p, p.status.ip)`, counts as reading nothing of it
+    but the status if the text names that: what its iterator reads is not followed.
+    """
+    for found in re.finditer(rf"(?<![\w.]){re.escape(id_)}\b", source):
+        path: list[str | int] = []
+        position = found.end()
+        while access := _ACCESS.match(source, position):
+            name, quoted, single, index = access.groups()
+            path.append(int(index) if index else name or quoted or single or "")
+            position = access.end()
+        called = source[position:].lstrip().startswith("(")
+        if called and path:
+            path.pop()
+        yield tuple(path) if path else ("status",) if _STATUS.search(source) else ("*",)
+
+
+def _overlap(path: FieldPath, unknown: FieldPath) -> bool:
+    """Return whether reading `path` touches `unknown`; positions in lists of objects are skipped."""
+    read = path[1:] if path and isinstance(path[0], int) else path
+    size = min(len(read), len(unknown))
+    return read[:size] == unknown[:size]
+
+
+def _in_namespace(instance: JsonObject, graph: Graph) -> JsonObject:
+    """Return the instance in the namespace `default` if it names none, as kubectl does."""
+    metadata = cast("JsonObject", instance["metadata"])
+    if not graph.instance.mapped.namespaced or metadata.get("namespace"):
+        return instance
+    return {**instance, "metadata": {**metadata, "namespace": "default"}}
+
+
+def _copied(value: JsonValue) -> JsonValue:
+    match value:
+        case dict():
+            return {key: _copied(item) for key, item in value.items()}
+        case list():
+            return [_copied(item) for item in value]
+    return value
+
+
+def _swept(value: object) -> object:
+    """Return a value without what `omit()` takes away."""
+    match value:
+        case dict():
+            return {key: _swept(item) for key, item in value.items() if item is not OMIT}
+        case list():
+            return [_swept(item) for item in value if item is not OMIT]
+    return value
+
+
+def _without(value: JsonValue, paths: set[FieldPath], here: FieldPath) -> JsonValue:
+    """Return a value without what stands at some paths; items of lists become null."""
+    match value:
+        case dict():
+            return {
+                key: _without(item, paths, (*here, key))
+                for key, item in value.items()
+                if (*here, key) not in paths
+            }
+        case list():
+            return [
+                None if (*here, i) in paths else _without(item, paths, (*here, i))
+                for i, item in enumerate(value)
+            ]
+    return value
+
+
+def _has_name(manifest: JsonObject) -> bool:
+    metadata = manifest.get("metadata")
+    return isinstance(metadata, dict) and isinstance(metadata.get("name"), str)
+
+
+def _start(expression: Expression) -> Excerpt:
+    return expression.template.excerpt(0)
