@@ -95,6 +95,11 @@ def _run(arguments: Sequence[str]) -> int:
         return 0
     known = {name.split()[0] for name in COMMANDS}
     first = words[0]
+    if first == "__complete":  # what the scripts of `kro completion` call
+        from kro.cli.completion import candidates
+
+        print("\n".join(candidates(words[1:])))
+        return 0
     if first == "help":
         return _run([*words[1:3], "--help"]) if words[1:] else _run(["--help"])
     if first not in known:

@@ -86,9 +86,7 @@ def as_dot(diagram: Diagram) -> str:
         label = "\\n".join(_quoted(line)[1:-1] for line in _label(box))
         lines.append(f'  {_quoted(box.id)} [label="{label}"{style}{peripheries}];')
     lines += [
-        f"  {_quoted(id_)} -> {_quoted(box.id)};"
-        for box in diagram.boxes
-        for id_ in box.depends_on
+        f"  {_quoted(id_)} -> {_quoted(box.id)};" for box in diagram.boxes for id_ in box.depends_on
     ]
     return "\n".join([*lines, "}"]) + "\n"
 
@@ -135,8 +133,6 @@ def _label(box: Box) -> list[str]:
 def _quoted(text: str) -> str:
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")
     return f'"{escaped}"'
-
-
 
 
 def _mermaid(text: str) -> str:

@@ -41,7 +41,7 @@ def as_page(diagrams: Sequence[Diagram]) -> str:
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width">\n'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; "
+        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
         "style-src 'unsafe-inline'\">\n"
         f"<title>{title}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n{figures}\n"
         "</body>\n</html>\n"
@@ -58,9 +58,7 @@ def _figure(diagram: Diagram) -> str:
 
 
 def _svg(diagram: Diagram) -> str:
-    layout = lay_out(
-        {box.id: box.depends_on for box in diagram.boxes}, width=_WIDTH, gap=_GAP
-    )
+    layout = lay_out({box.id: box.depends_on for box in diagram.boxes}, width=_WIDTH, gap=_GAP)
     right = max((place.x + place.width / 2 for place in layout.boxes.values()), default=0.0)
     right = max([right, *(point.x for arrow in layout.arrows for point in arrow)])
     width = right + 2 * _MARGIN
@@ -87,7 +85,9 @@ def _box(box: Box, layout: Layout) -> str:
     whole = f"{title}: {box.api_version} {box.kind}{notes}"
     shadow = ""
     if "collection" in classes:
-        shadow = f'<rect x="{x + 5:.1f}" y="{y - 5:.1f}" width="{_WIDTH}" height="{_HEIGHT}" rx="8"/>'
+        shadow = (
+            f'<rect x="{x + 5:.1f}" y="{y - 5:.1f}" width="{_WIDTH}" height="{_HEIGHT}" rx="8"/>'
+        )
     return (
         f'<g class="{classes}"><title>{escape(whole)}</title>{shadow}'
         f'<rect x="{x:.1f}" y="{y:.1f}" width="{_WIDTH}" height="{_HEIGHT}" rx="8"/>'

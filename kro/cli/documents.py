@@ -117,7 +117,9 @@ class _TooLargeError(Exception):
 
 
 def _expanded(document: Document) -> Iterator[Document]:
-    items = document.root.children.get("items") if isinstance(document.root.children, dict) else None
+    items = (
+        document.root.children.get("items") if isinstance(document.root.children, dict) else None
+    )
     if document.gvk == GVK("", "v1", "List") and items and isinstance(items[1].children, list):
         for item in items[1].children:
             yield Document(document.text, item, document.explicit)

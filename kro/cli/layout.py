@@ -50,7 +50,9 @@ def lay_out(depends_on: Mapping[str, Sequence[str]], *, width: float, gap: float
     for id_, needed in depends_on.items():
         layer = 1 + max((boxes[other].layer for other in needed), default=-1)
         boxes[id_] = Place(layer, width)
-    layers: list[list[Place]] = [[] for _ in range(1 + max((b.layer for b in boxes.values()), default=0))]
+    layers: list[list[Place]] = [
+        [] for _ in range(1 + max((b.layer for b in boxes.values()), default=0))
+    ]
     for box in boxes.values():
         layers[box.layer].append(box)
     bends = sum(

@@ -48,7 +48,12 @@ _Dumper.add_representer(str, _represent_text)
 def to_yaml(value: JsonValue) -> str:
     """Return one YAML document, keys in the order they have."""
     text: str = yaml.dump(
-        value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100, default_flow_style=False
+        value,
+        Dumper=_Dumper,
+        sort_keys=False,
+        allow_unicode=True,
+        width=100,
+        default_flow_style=False,
     )
     return text.removesuffix("...\n")
 

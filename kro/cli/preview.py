@@ -8,30 +8,20 @@ whatever depends on these, also where an expression has a fallback for missing d
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
-from typing import Final, cast
+from typing import cast
 
 from kro.cel import OMIT, Expression, Pending, list_of, wrap
 from kro.cli.observed import Observed
 from kro.cli.report import Diagnostic
+from kro.cli.unknowns import SERVER_SET, Unknowns
 from kro.cli.workspace import Instance
 from kro.errors import DefinitionError, EvaluationError, Excerpt
 from kro.graph import INSTANCE_ID, FieldKind, FieldPath, Graph, Node, NodeKind, fieldpath
 from kro.graph.evaluation import Frame, Look, Verdict, name_of, wire_number
 from kro.refs import JsonObject, JsonValue
-
-_SERVER_SET: Final[tuple[FieldPath, ...]] = (
-    ("status",),
-    ("metadata", "uid"),
-    ("metadata", "resourceVersion"),
-    ("metadata", "generation"),
-    ("metadata", "creationTimestamp"),
-)
-_ACCESS: Final = re.compile(r'\s*(?:\.\s*\??\s*([A-Za-z_]\w*)|\[\s*\??\s*(?:"([^"]*)"|\'([^\']*)\'|(\d+))\s*\])')
-_STATUS: Final = re.compile(r"\.\s*\??\s*status\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,18 +77,16 @@ class _Renderer:
         self._object = _in_namespace(instance.value, graph)
         metadata = cast("JsonObject", self._object["metadata"])
         self._namespace = str(metadata.get("namespace") or "")
-        visible: JsonObject = {
-            key: value for key, value in self._object.items() if key != "status"
-        }
-        self._bindings: dict[str, object] = {
-            INSTANCE_ID: wrap(visible, graph.instance.schema_type)
-        }
-        self._unknown: dict[str, tuple[FieldPath, ...]] = {
-            INSTANCE_ID: tuple(
-                path for path in _SERVER_SET[1:] if cast("str", path[1]) not in metadata
-            )
-        }
+        visible: JsonObject = {key: value for key, value in self._object.items() if key != "status"}
+        self._bindings: dict[str, object] = {INSTANCE_ID: wrap(visible, graph.instance.schema_type)}
+        self._unknowns = Unknowns()
+        self._unknowns.put(
+            INSTANCE_ID,
+            [path for path in SERVER_SET if path[0] == "metadata" and path[1] not in metadata],
+        )
         self._errors: list[Diagnostic] = []
+        self._found: Mapping[str, object] = {}
+        """What the frame sees of nodes."""
 
     def render(self) -> Preview:
         looked = self._run_frame()
@@ -122,11 +110,14 @@ class _Renderer:
 
     def _run_frame(self) -> set[str]:
         """Return the nodes that would be applied at once."""
-        frame = Frame(self._graph, self._object)
+        metadata = cast("JsonObject", self._object["metadata"])
+        served: JsonObject = {"uid": "", "resourceVersion": "", "generation": 1, **metadata}
+        frame = Frame(self._graph, {**self._object, "metadata": served})
         looked: set[str] = set()
         while steps := frame.next_steps():
             looked.update(step.node.id for step in steps if isinstance(step, Look))
             frame.record([self._observed.answer(step) for step in steps])
+        self._found = frame.bindings
         outcome = frame.outcome()
         if outcome.verdict is Verdict.CONFLICTING:
             document = self._instance.document
@@ -141,7 +132,7 @@ class _Renderer:
         if rendered.included is False:
             return
         if node.kind.is_external:
-            self._bind_external(rendered)
+            self._bind_external(node, self._found)
         elif node.kind is NodeKind.COLLECTION:
             self._render_collection(rendered)
         else:
@@ -220,8 +211,8 @@ class _Renderer:
     def _bind(self, rendered: Rendered) -> None:
         """Let expressions see what is known of a node's objects."""
         node = rendered.node
-        fields = {path for path in rendered.unknown}
-        paths = {one.path for one in node.fields if fieldpath.join(one.path) in fields}
+        marked = set(rendered.unknown)
+        paths = {one.path for one in node.fields if fieldpath.join(one.path) in marked}
         values: list[JsonObject] = []
         whole = not rendered.open_size
         for manifest in rendered.manifests:
@@ -232,34 +223,28 @@ class _Renderer:
                 known = self._observed.merged(node, known)
             whole = whole and live is not None
             values.append(known)
-        self._unknown[node.id] = (*paths, *(() if whole and values else _SERVER_SET))
         if rendered.open_size or not (values or node.kind.is_collection):
-            self._unknown[node.id] = ((),)
-        elif node.kind.is_collection:
-            of = node.schema_type
-            self._bindings[node.id] = values if of is None else wrap(values, list_of(of))
-        else:
-            self._bindings[node.id] = wrap(values[0], node.schema_type)
-
-    def _bind_external(self, rendered: Rendered) -> None:
-        node = rendered.node
-        rendered.manifests.clear()
-        frame_value = self._external_values.get(node.id)
-        if frame_value is None:
-            self._unknown[node.id] = ((),)
+            self._unknowns.put(node.id, [()])
             return
+        self._unknowns.put(node.id, [*paths, *(() if whole else SERVER_SET)])
         of = node.schema_type
         if node.kind.is_collection:
-            self._bindings[node.id] = frame_value if of is None else wrap(frame_value, list_of(of))
+            self._bindings[node.id] = values if of is None else wrap(values, list_of(of))
         else:
-            self._bindings[node.id] = wrap(frame_value[0], of)
+            self._bindings[node.id] = wrap(values[0], of)
+
+    def _bind_external(self, node: Node, found: Mapping[str, object]) -> None:
+        if node.id in found:
+            self._bindings[node.id] = found[node.id]
+        else:
+            self._unknowns.put(node.id, [()])
 
     # one expression
 
     def _value(
         self, node: Node, where: str, expression: Expression, bindings: Mapping[str, object]
     ) -> JsonValue | Unknown:
-        if self._reads_unknown(expression):
+        if self._unknowns.touched_by(expression):
             return Unknown(expression.source)
         try:
             value = expression.evaluate(bindings)
@@ -270,44 +255,10 @@ class _Renderer:
             return Unknown(expression.source)
         return wire_number(cast("JsonValue", value))
 
-    def _reads_unknown(self, expression: Expression) -> bool:
-        source = expression.template.source
-        for id_, unknown in self._unknown.items():
-            for path in _reads(source, id_):
-                if any(_overlap(path, other) for other in unknown):
-                    return True
-        return False
-
     def _fail(self, node: Node, where: str, error: EvaluationError) -> None:
         path = f"spec.resources[{node.index}].{where}"
         found = DefinitionError(error.problem, path=path, excerpt=error.excerpt)
         self._errors.append(self._instance.definition.document.diagnose(found))
-
-
-def _reads(source: str, id_: str) -> Iterator[FieldPath]:
-    """Yield the field paths that an expression reads of a variable, as far as the text shows them.
-
-    A macro over the variable, such as `pods.map(p, p.status.ip)`, counts as reading nothing of it
-    but the status if the text names that: what its iterator reads is not followed.
-    """
-    for found in re.finditer(rf"(?<![\w.]){re.escape(id_)}\b", source):
-        path: list[str | int] = []
-        position = found.end()
-        while access := _ACCESS.match(source, position):
-            name, quoted, single, index = access.groups()
-            path.append(int(index) if index else name or quoted or single or "")
-            position = access.end()
-        called = source[position:].lstrip().startswith("(")
-        if called and path:
-            path.pop()
-        yield tuple(path) if path else ("status",) if _STATUS.search(source) else ("*",)
-
-
-def _overlap(path: FieldPath, unknown: FieldPath) -> bool:
-    """Return whether reading `path` touches `unknown`; positions in lists of objects are skipped."""
-    read = path[1:] if path and isinstance(path[0], int) else path
-    size = min(len(read), len(unknown))
-    return read[:size] == unknown[:size]
 
 
 def _in_namespace(instance: JsonObject, graph: Graph) -> JsonObject:

@@ -78,7 +78,9 @@ class RuleChecker:
         try:
             holds = expression.evaluate(bindings)
         except EvaluationError as error:
-            yield DefinitionError(f"the rule `{text}` cannot be evaluated: {error.problem}", path=path)
+            yield DefinitionError(
+                f"the rule `{text}` cannot be evaluated: {error.problem}", path=path
+            )
             return
         if isinstance(holds, Pending):
             problem = f"the rule `{text}` cannot be evaluated: {holds.problem}"
@@ -129,7 +131,9 @@ def _repetitions(value: list[JsonValue], schema: JsonObject, path: str) -> Itera
             keys = schema.get("x-kubernetes-list-map-keys")
             names = [key for key in keys if isinstance(key, str)] if isinstance(keys, list) else []
             identities = [
-                _identity({name: item.get(name) for name in names}) if isinstance(item, dict) else str(i)
+                _identity({name: item.get(name) for name in names})
+                if isinstance(item, dict)
+                else str(i)
                 for i, item in enumerate(value)
             ]
         case _:

@@ -84,7 +84,9 @@ class _Sampler:
         if not isinstance(items, dict) or depth > _DEEPEST:
             return []
         most = schema.get("maxItems")
-        size = min(_bounded(schema.get("minItems"), 1), _bounded(most, 1) if most == 0 else _LONGEST)
+        size = min(
+            _bounded(schema.get("minItems"), 1), _bounded(most, 1) if most == 0 else _LONGEST
+        )
         return [self.value(items, depth + 1) for _ in range(size)]
 
     def _text(self, schema: JsonObject) -> str:

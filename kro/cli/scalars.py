@@ -18,8 +18,12 @@ _BOOLEANS: Final = {
     for word in (lower, lower.capitalize(), lower.upper())
 }
 _NUMERIC: Final = frozenset("+-.0123456789")
-_INTEGER: Final = re.compile(r"([-+]?)(?:(0)|([1-9][0-9_]*)|0x([0-9a-fA-F_]+)|0b([01_]+)|0o?([0-7_]+))")
-_FLOAT: Final = re.compile(r"[-+]?(?:\.[0-9][0-9_]*|[0-9][0-9_]*(?:\.[0-9_]*)?)(?:[eE][-+]?[0-9]+)?")
+_INTEGER: Final = re.compile(
+    r"([-+]?)(?:(0)|([1-9][0-9_]*)|0x([0-9a-fA-F_]+)|0b([01_]+)|0o?([0-7_]+))"
+)
+_FLOAT: Final = re.compile(
+    r"[-+]?(?:\.[0-9][0-9_]*|[0-9][0-9_]*(?:\.[0-9_]*)?)(?:[eE][-+]?[0-9]+)?"
+)
 _NOT_FINITE: Final = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 _DIGITS: Final = 400
 _CORE: Final = "tag:yaml.org,2002:"

@@ -23,7 +23,11 @@ def verdicts(workspace: Workspace) -> Iterator[str]:
             kind = str(instance.value.get("kind"))
             yield _line(instance.document, kind, "is valid")
     for document in workspace.unchecked:
-        yield _line(document, str(document.manifest.get("kind")), "was not checked: its definition is broken")
+        yield _line(
+            document,
+            str(document.manifest.get("kind")),
+            "was not checked: its definition is broken",
+        )
 
 
 def report(workspace: Workspace) -> JsonObject:

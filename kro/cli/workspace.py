@@ -106,15 +106,27 @@ def open_workspace(
         UsageError: a file cannot be read.
         ClusterError: the cluster cannot be asked.
     """
-    documents, diagnostics = read_documents(names)
+    documents, found = read_documents(names)
+    return judge_documents(documents, found, crds=crds, gates=gates, fetch=fetch)
+
+
+def judge_documents(
+    documents: Sequence[Document],
+    found: list[Diagnostic],
+    *,
+    crds: Sequence[str] = (),
+    gates: Gates | None = None,
+    fetch: FetchSchemas | None = None,
+) -> Workspace:
+    """Judge documents that have been read; `found` is what is wrong with their YAML."""
     manifests = ManifestSchemas()
     if crds:
-        others, found = read_documents(crds)
-        diagnostics.extend(found)
+        others, faults = read_documents(crds)
+        found.extend(faults)
         for document in others:
             if _is_crd(document):
-                diagnostics.extend(manifests.add(document))
-    return _Judge(manifests, gates or Gates(), fetch).judge(documents, diagnostics)
+                found.extend(manifests.add(document))
+    return _Judge(manifests, gates or Gates(), fetch).judge(documents, found)
 
 
 class _Judge:
@@ -156,7 +168,9 @@ class _Judge:
         spec = judged.value.get("spec")
         schema = spec.get("schema") if isinstance(spec, dict) else None
         parts = schema if isinstance(schema, dict) else {}
-        group, version, kind = (str(parts.get(key) or "") for key in ("group", "apiVersion", "kind"))
+        group, version, kind = (
+            str(parts.get(key) or "") for key in ("group", "apiVersion", "kind")
+        )
         definition = Definition(document, GVK(group, version, kind), spec)
         definition.errors.extend(document.diagnose(error) for error in judged.errors)
         definition.errors.extend(document.diagnose(e, at_key=True) for e in judged.unknown)
@@ -229,7 +243,9 @@ class _Judge:
             cluster = isinstance(scope, dict) and scope.get("scope") == "Cluster"
             resource = plural(gvk.kind) if gvk.kind else ""
             self._schemas.setdefault(gvk, _UNTYPED)
-            self._mappings.setdefault(gvk, Mapped(GVR(gvk.group, gvk.version, resource), not cluster))
+            self._mappings.setdefault(
+                gvk, Mapped(GVR(gvk.group, gvk.version, resource), not cluster)
+            )
             return
         definition.graph = graph
         made = CrdSchemas([graph.crd])
@@ -309,7 +325,9 @@ def _stranger(
         return DefinitionError("a manifest has apiVersion and kind", path=what)
     if gvk.kind == DEFINITION_KIND:
         hint = f"write apiVersion: {KRO_GROUP}/v1alpha1"
-        return DefinitionError(f"there is no {DEFINITION_KIND} in {gvk.api_version}", path="apiVersion", hint=hint)
+        return DefinitionError(
+            f"there is no {DEFINITION_KIND} in {gvk.api_version}", path="apiVersion", hint=hint
+        )
     if gvk.group not in groups:
         return None
     if gvk.kind == _FORMER_KIND:
@@ -332,9 +350,7 @@ def _merge(definition: Definition, found: list[Diagnostic]) -> None:
         if error.path not in spoken or error.message.startswith("unknown field")
     ]
     told = {error.path for error in definition.errors}
-    definition.errors.extend(
-        one for one in found if one.path not in told
-    )
+    definition.errors.extend(one for one in found if one.path not in told)
 
 
 def _in_cycle(definition: Definition, needs: dict[int, dict[GVK, Definition]]) -> bool:

@@ -147,7 +147,9 @@ class _Reader:
         except yaml.MarkedYAMLError as error:
             raise _TooMuchError(self._syntax_fault(error)) from error
         except yaml.reader.ReaderError as error:
-            character = error.character if isinstance(error.character, int) else ord(error.character)
+            character = (
+                error.character if isinstance(error.character, int) else ord(error.character)
+            )
             problem = f"the character U+{character:04X} must not stand in YAML"
             hint = "write it as an escape in double quotes"
             raise _TooMuchError(Fault(self._forbidden(character), problem, hint)) from error

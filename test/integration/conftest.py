@@ -26,6 +26,8 @@ from support.controlplane.session import SESSION_KEY
 from support.kube import CRDS, Kube
 from support.operator import ROOT, Operator, Surroundings
 
+MARK = "kro-controller.pid"
+"""Beside the kubeconfig, while a controller of the tests runs on that cluster."""
 OPERATOR = pytest.StashKey[Operator]()
 
 
@@ -56,9 +58,9 @@ def operator(cluster: Any, pytestconfig: pytest.Config) -> Surroundings:
     """The session's controller, running and ready on the shared cluster."""
     folder = cluster.kubeconfig.parent
     log = folder / "kro-controller.log"
-    mark = folder / "kro-controller.pid"
+    mark = folder / MARK
     with _locked(folder / "kro-controller.lock"):
-        if not mark.exists():
+        if not _runs(mark):
             process = Operator(cluster.controller_kubeconfig, log)
             asyncio.run(_prepare(cluster.kubeconfig))
             process.start()
@@ -80,13 +82,25 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         return
     if SESSION_KEY not in config.stash:
         return
-    mark = ControlPlane(f"{config.stash[SESSION_KEY]}-small").kubeconfig.parent / (
-        "kro-controller.pid"
+    existing = os.environ.get("KRO_KUBECONFIG")
+    kubeconfig = (
+        Path(existing).expanduser()
+        if existing
+        else ControlPlane(f"{config.stash[SESSION_KEY]}-small").kubeconfig
     )
+    mark = kubeconfig.parent / MARK
     if mark.exists():
         with suppress(ProcessLookupError):
             os.kill(int(mark.read_text()), signal.SIGTERM)
         mark.unlink()
+
+
+def _runs(mark: Path) -> bool:
+    """Whether the process that the mark names is a controller that still runs."""
+    if not mark.exists():
+        return False
+    command = Path(f"/proc/{mark.read_text()}/cmdline")
+    return command.exists() and b"controller" in command.read_bytes()
 
 
 @pytest.fixture(scope="module")

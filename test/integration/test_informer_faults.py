@@ -12,7 +12,7 @@ import asyncio
 import dataclasses
 import random
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from kro.runtime import reflector as reflector_module
 from kro.runtime.client import Client, Transport, load_config
 from support.controlplane import Cluster
 from support.http_proxy import HttpProxy, Seen
-from support.invariants import Told, check_store, tasks, until
+from support.invariants import Told, check_store, check_tasks, until
 from support.tcp_proxy import DOWN, Connection, TcpProxy
 
 CONFIGMAPS = GVR("", "v1", "configmaps")
@@ -46,6 +46,8 @@ class Stage:
         self.told = Told()
         self.things: Informed
         self.informers: Informers
+        self.not_ours: Callable[[], int] = lambda: 0
+        """How many tasks of the loop belong to the test itself."""
 
     @property
     def address(self) -> tuple[str, int]:
@@ -79,7 +81,7 @@ class Stage:
     @asynccontextmanager
     async def watching(self, server: str) -> AsyncIterator[None]:
         """Watch through `server` for the length of the block; then nothing may be left."""
-        before = tasks()
+        before = len(asyncio.all_tasks()) - self.not_ours()
         config = dataclasses.replace(self.config, server=server)
         client = Client(Transport(config, user_agent="under-test"))
         self.informers = Informers(client=client, clock=LoopClock(), linger_s=0.0)
@@ -92,7 +94,7 @@ class Stage:
             run.cancel()
             await asyncio.wait([run])
             await client.aclose()
-        await until(lambda: tasks() <= before, within_s=5)
+        await check_tasks(before, self.not_ours)
 
     async def check(self) -> None:
         await check_store(self.direct, self.things, self.told, self.selector)
@@ -115,20 +117,21 @@ async def stage(cluster: Cluster) -> AsyncIterator[Stage]:
         page = await stage.direct.list_all(CONFIGMAPS, label_selector=stage.selector)
         for obj in page.items:
             metadata: Any = obj["metadata"]
-            name = NamespacedName(metadata["namespace"], metadata["name"])
-            await stage.direct.delete(CONFIGMAPS, name)
+            left = NamespacedName(metadata["namespace"], metadata["name"])
+            await stage.direct.delete(CONFIGMAPS, left)
         await stage.direct.aclose()
 
 
 @pytest_asyncio.fixture
 async def tcp(stage: Stage) -> AsyncIterator[TcpProxy]:
     async with TcpProxy(*stage.address) as proxy:
+        stage.not_ours = proxy.tasks
         yield proxy
 
 
-@pytest_asyncio.fixture
-async def http(stage: Stage) -> AsyncIterator[HttpProxy]:
-    async with HttpProxy(stage.config.server, certificates=stage.certificates) as proxy:
+@pytest.fixture
+def http(stage: Stage) -> Iterator[HttpProxy]:
+    with HttpProxy(stage.config.server, certificates=stage.certificates) as proxy:
         yield proxy
 
 

@@ -1,6 +1,8 @@
 """An HTTP proxy that changes answers: it ends TLS with the API server's own certificate.
 
-Rules are asked in their order; the first that matches decides. What no rule matches passes.
+Rules are asked in their order; the first that matches decides. What no rule matches passes. The
+proxy has a thread and a loop of its own, so that neither its tasks nor its work are taken for those
+of what is tested.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ import asyncio
 import contextlib
 import random
 import ssl
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -79,12 +82,31 @@ class HttpProxy:
         self._chance = random.Random(11)
         self._session: aiohttp.ClientSession | None = None
         self._runner: web.AppRunner | None = None
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(
+            target=self._loop.run_forever, name="http proxy", daemon=True
+        )
 
-    async def __aenter__(self) -> Self:
+    def __enter__(self) -> Self:
+        self._thread.start()
+        asyncio.run_coroutine_threadsafe(self._open(), self._loop).result(10)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(10)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
+
+    async def _open(self) -> None:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=False, limit=0),
             timeout=aiohttp.ClientTimeout(total=None),
-            auto_decompress=True,
         )
         app = web.Application(client_max_size=64 * 1024 * 1024)
         app.router.add_route("*", "/{path:.*}", self._handle)
@@ -100,18 +122,17 @@ class HttpProxy:
         await site.start()
         port = self._runner.addresses[0][1]
         self.url = f"{'https' if context else 'http'}://127.0.0.1:{port}"
-        return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def _close(self) -> None:
         assert self._runner is not None
         assert self._session is not None
-        await self._runner.cleanup()
         await self._session.close()
+        await self._runner.cleanup()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        if others:
+            await asyncio.wait(others, timeout=5)
 
     def add(self, match: Callable[[Seen], bool], **fields: object) -> Rule:
         """Add a rule and return it; its `hits` tell how often it applied."""

@@ -71,7 +71,7 @@ async def check_store(direct: Client, things: Informed, told: Told, selector: st
             await asyncio.sleep(0.1)
 
 
-def tasks() -> int:
-    """Return how many tasks there are (I-07), once garbage is gone."""
+async def check_tasks(before: int, others: Callable[[], int] = lambda: 0) -> None:
+    """I-07: no more tasks than `before`, not counting those of `others`."""
     gc.collect()
-    return len(asyncio.all_tasks())
+    await until(lambda: len(asyncio.all_tasks()) - others() <= before, within_s=5)

@@ -114,6 +114,10 @@ class TcpProxy:
         """The connections that are open."""
         return [each for each in self.connections if each.open]
 
+    def tasks(self) -> int:
+        """Return how many tasks of the loop are the proxy's own."""
+        return len(self._tasks)
+
     async def __aenter__(self) -> Self:
         await self.accept()
         return self

@@ -15,7 +15,7 @@ from kro.controllers.instance.conditions import BUILT_IN, ConditionStatus
 from kro.controllers.instance.kind import Kind
 from kro.controllers.instance.parent import name_of_instance
 from kro.graph.evaluation import InstanceState, wire_number
-from kro.refs import JsonObject, JsonValue
+from kro.refs import JsonObject, NamespacedName
 from kro.runtime.client import ConflictError, NotFoundError
 
 _ATTEMPTS = 5
@@ -69,13 +69,13 @@ async def write_status(kind: Kind, live: JsonObject, status: JsonObject) -> Json
     """Return the instance with this status; nothing is sent when it carries it already.
 
     The write is based on the version in hand and repeated on a fresh one when that was outdated.
+    It is given up when the instance has another spec by now, or is another one: what is to be
+    written is about the past, and the pass that the change has called will do better.
 
     Raises:
         ClusterError: the write failed, or kept colliding with writes of others.
     """
-    before = live
-    name = name_of_instance(live)
-    uid = cast("JsonObject", live["metadata"]).get("uid")
+    before, name = live, name_of_instance(live)
     for attempt in range(_ATTEMPTS):
         if is_equal(status_of(live), status):
             return live
@@ -88,12 +88,8 @@ async def write_status(kind: Kind, live: JsonObject, status: JsonObject) -> Json
         except ConflictError:
             if attempt == _ATTEMPTS - 1:
                 raise
-            await asyncio.sleep(_ATTEMPT_DELAY_S)
-            try:
-                fresh = await kind.client.get(kind.mapped.gvr, name)
-            except NotFoundError:
-                return live
-            if cast("JsonObject", fresh["metadata"]).get("uid") != uid:
+            fresh = await _fresher(kind, name, live)
+            if fresh is None or _identity(fresh) != _identity(live):
                 return live
             live = fresh
             continue
@@ -101,6 +97,27 @@ async def write_status(kind: Kind, live: JsonObject, status: JsonObject) -> Json
         _report(kind, before, answer)
         return answer
     return live
+
+
+async def _fresher(kind: Kind, name: NamespacedName, live: JsonObject) -> JsonObject | None:
+    """Return a newer version of the instance: from the store if it has come, else from the server."""
+    await asyncio.sleep(_ATTEMPT_DELAY_S)
+    known = kind.instances.get(name)
+    if known is None or _version(known) != _version(live):
+        return known
+    try:
+        return await kind.client.get(kind.mapped.gvr, name)
+    except NotFoundError:
+        return None
+
+
+def _identity(live: JsonObject) -> tuple[object, object]:
+    metadata = cast("JsonObject", live["metadata"])
+    return metadata.get("uid"), metadata.get("generation")
+
+
+def _version(live: JsonObject) -> object:
+    return cast("JsonObject", live["metadata"]).get("resourceVersion")
 
 
 def _report(kind: Kind, before: JsonObject, after: JsonObject) -> None:
