@@ -51,6 +51,18 @@ def select(operand: Value, field: str) -> Value:
     return index(operand, field)
 
 
+def walk(operand: Value, fields: Sequence[str]) -> Value:
+    """Return `operand.f1.f2…`; a failure knows its step."""
+    step = 0
+    try:
+        for step, field in enumerate(fields):  # noqa: B007 - the step that failed
+            operand = select(operand, field)
+    except Failure as failure:
+        failure.step = step
+        raise
+    return operand
+
+
 def has(operand: Value, field: str) -> bool:
     """Return `has(operand.field)`."""
     if type(operand) is dict:

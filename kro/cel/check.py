@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from kro.cel.fieldnames import KEYWORDS
 from kro.cel.functions import LiteralCheck, Overload
@@ -75,6 +75,9 @@ class Names(Protocol):
     def variables(self) -> Iterable[str]:
         """Return the names of all declared variables."""
 
+    def functions(self) -> Iterable[str]:
+        """Return the names of all functions."""
+
     @property
     def unchecked(self) -> bool:
         """Whether nothing is reported: all is dyn then, and fails when it is evaluated."""
@@ -132,18 +135,6 @@ class Checker:
         From there on cel-go's checker admits orders between kinds of numbers, which it refuses
         before; definitions that it accepts must stay valid.
         """
-        self._visit: Mapping[type, Callable[..., CelType]] = {
-            Literal: self._literal,
-            Ident: self._ident,
-            Select: self._select,
-            Call: self._call,
-            ListLiteral: self._list,
-            MapLiteral: self._map,
-            MessageLiteral: self._message,
-            Fold: self._fold,
-            Bind: self._bind,
-            OptionalMap: self._optional_map,
-        }
 
     def check(self, root: Node) -> Checked:
         """Return types and problems of the whole tree."""
@@ -157,7 +148,7 @@ class Checker:
         return Checked(types, self._names, self._calls, tuple(problems))
 
     def _check(self, node: Node) -> CelType:
-        self._types[node] = type_ = self._visit[type(node)](node)
+        self._types[node] = type_ = _VISITS[type(node)](self, node)
         return type_
 
     def _known(self, type_: CelType) -> CelType:
@@ -303,7 +294,12 @@ class Checker:
         return self._resolve(node, signatures, target, arguments, namespaced=False)
 
     def _unknown_function(self, node: Call) -> CelType:
-        return self._report(node, f"undeclared reference to '{node.function}'")
+        known = self._environment.functions() if node.function.isidentifier() else ()
+        return self._report(
+            node,
+            f"undeclared reference to '{node.function}'",
+            _did_you_mean(node.function, known),
+        )
 
     def _logic(self, node: Call) -> CelType:
         for argument in node.args:
@@ -503,6 +499,19 @@ class Checker:
         return none
 
 
+_VISITS: Final[Mapping[type, Callable[[Checker, Any], CelType]]] = {
+    Literal: Checker._literal,
+    Ident: Checker._ident,
+    Select: Checker._select,
+    Call: Checker._call,
+    ListLiteral: Checker._list,
+    MapLiteral: Checker._map,
+    MessageLiteral: Checker._message,
+    Fold: Checker._fold,
+    Bind: Checker._bind,
+    OptionalMap: Checker._optional_map,
+}
+"""One table for all checkers: bound methods would make each of them a reference cycle."""
 MAP_ERROR: Final = map_of(ERROR, ERROR)
 
 

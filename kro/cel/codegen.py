@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 from kro.cel.check import Checked
 from kro.cel.emit import Emitter, Operand, Program, Variable
@@ -51,6 +51,9 @@ _CLASSES: Final[Mapping[Kind, str]] = {
     Kind.UINT: "Uint",
 }
 """Kinds that exactly one Python class stands for, by its name in generated code."""
+
+_READ_ALIKE: Final = frozenset({Kind.STRING, Kind.INT, Kind.DOUBLE, Kind.BOOL, Kind.DYN})
+"""Kinds that are the same Python value with and without schema, if that value has their class."""
 
 _BINARY: Final[Mapping[str, str]] = {
     "_+_": "add",
@@ -108,26 +111,6 @@ class Generator(Emitter):
         self._nesting = 0
         self._loops = 0
         self._scope: dict[str, Variable] = {}
-        self._nodes: Mapping[type, Callable[..., Operand]] = {
-            Literal: self._literal,
-            Ident: self._ident,
-            Select: self._select,
-            Call: self._call,
-            ListLiteral: self._list,
-            MapLiteral: self._map,
-            MessageLiteral: self._message,
-            Fold: self._fold,
-            Bind: self._bind,
-            OptionalMap: self._optional_map,
-        }
-        self._operators: Mapping[str, Callable[..., Operand]] = {
-            "_&&_": self._logic,
-            "_||_": self._logic,
-            "_?_:_": self._conditional,
-            "!_": self._complement,
-            "-_": self._negation,
-            **dict.fromkeys(_BINARY, self._binary),
-        }
 
     def program(self, root: Node) -> Program:
         """Return the compiled function for the tree."""
@@ -144,10 +127,10 @@ class Generator(Emitter):
         if self._nesting >= MAX_NESTING or self._indent > 60:
             return self._outlined(node)
         outer, self._node = self._node, node
-        generate = self._nodes[type(node)]
+        generate = _NODES[type(node)]
         if type(node) is Call and node.target is None:
-            generate = self._operators.get(node.function, generate)
-        result = generate(node)
+            generate = _OPERATORS.get(node.function, generate)
+        result = generate(self, node)
         if self._record is not None:
             self._line(f"{self._recorder}({self._give(node)}, {result.text})")
         self._node = outer
@@ -200,7 +183,11 @@ class Generator(Emitter):
     def _declared(self, name: str) -> Operand:
         if name in self._constants:
             return Operand(self._give(self._constants[name]), constant=True)
-        return self._set(f"b[{name!r}] if {name!r} in b else variable(b, {name!r})")
+        read = self._read.get(name)
+        if read is None:
+            read = self._set(f"b[{name!r}] if {name!r} in b else variable(b, {name!r})")
+            self._read[name] = read
+        return read
 
     def _select(self, node: Select) -> Operand:
         name = self._checked.names.get(node)
@@ -239,45 +226,36 @@ class Generator(Emitter):
                 return None
             steps.append(at)
             at = at.operand
-        if type(at) is not Ident or len(steps) < 2:
+        if type(at) is not Ident or not self._quick_root(self._static(at)):
             return None
-        root = self._static(at)
-        wanted = _CLASSES.get(self._static(node).kind)
-        if root.kind is not Kind.STRUCT or root.view is None:
-            return None
-        if self._static(node).kind in {Kind.BYTES, Kind.UINT}:
-            return None
-        if wanted is None and self._static(node).kind is not Kind.DYN:
+        kind = self._static(node).kind
+        if kind not in _READ_ALIKE:
             return None
         steps.reverse()
-        keys = [
-            unescape_field(step.field)
-            if self._static(step.operand).kind is Kind.STRUCT
-            else step.field
-            for step in steps
-        ]
+        if any(unescape_field(step.field) != step.field for step in steps):
+            return None
+        fields = [step.field for step in steps]
         base = self._value(at)
         target = self._fresh()
-        lookups = "".join(f"[{key!r}]" for key in (keys[:-1] if node.test else keys))
+        lookups = "".join(f"[{field!r}]" for field in fields)
+        classes = "SCALARS" if node.test or kind is Kind.DYN else f"({_CLASSES[kind]},)"
         with self._indented("try:"):
             raw = f"({base.text}.raw if type({base.text}) is Object else {base.text})"
             self._line(f"{target} = {raw}{lookups}")
+            self._line(f"if type({target}) not in {classes}: raise KeyError")
             if node.test:
-                self._line(f"{target} = {target}[{keys[-1]!r}].__class__")
-                self._line(f"if {target} not in SCALARS: raise KeyError")
                 self._line(f"{target} = True")
-            elif wanted is None:
-                self._line(f"if type({target}) not in SCALARS: raise KeyError")
-            else:
-                self._line(f"if type({target}) is not {wanted}: raise KeyError")
         with self._indented("except (KeyError, TypeError, IndexError):"):
-            operand = base
-            for step in steps:
-                self._node = step
-                operand = self._selected(step, operand)
-            self._line(f"{target} = {operand.text}")
-        self._node = node
+            if node.test:
+                general = f"has(walk({base.text}, {fields[:-1]}), {fields[-1]!r})"
+            else:
+                general = f"walk({base.text}, {fields})"
+            self._line(f"{target} = {general}", *steps)
         return Operand(target, Kind.BOOL if node.test else None)
+
+    def _quick_root(self, type_: CelType) -> bool:
+        """Return whether data of this type may be read without its schema."""
+        return type_.kind is Kind.STRUCT and type_.view is not None
 
     # Calls
 
@@ -332,6 +310,10 @@ class Generator(Emitter):
 
     def _binary(self, node: Call) -> Operand:
         function = node.function
+        if function == "_+_" and self._record is None:
+            parts = self._parts(node)
+            if len(parts) > 2:
+                return self._joined(parts)
         left = self._value(node.args[0])
         right = self._value(node.args[1])
         general = f"{_BINARY[function]}({left.text}, {right.text})"
@@ -349,24 +331,62 @@ class Generator(Emitter):
         ]
         target = self._fresh()
         if not guards:
-            self._quick(function, shared, target, left.text, right.text)
+            self._quick(function, shared, target, left, right)
             return Operand(target, kind or shared)
         with self._indented(f"if {' and '.join(guards)}:"):
-            self._quick(function, shared, target, left.text, right.text)
+            self._quick(function, shared, target, left, right)
         with self._indented("else:"):
             self._line(f"{target} = {general}")
         return Operand(target, kind)
 
-    def _quick(self, function: str, kind: Kind, target: str, left: str, right: str) -> None:
+    def _parts(self, node: Call) -> list[Node]:
+        """Return what `a + b + c` joins if all of it is text."""
+        parts: list[Node] = []
+        at: Node = node
+        while type(at) is Call and at.function == "_+_" and len(at.args) == 2:
+            parts.append(at.args[1])
+            at = at.args[0]
+        parts.append(at)
+        if any(self._static(part).kind is not Kind.STRING for part in parts):
+            return []
+        return parts[::-1]
+
+    def _joined(self, parts: list[Node]) -> Operand:
+        """Generate the text that a string template comes to."""
+        operands = [self._value(part) for part in parts]
+        guards = [f"type({operand.text}) is str" for operand in operands if operand.kind is None]
+        texts = [operand.text for operand in operands]
+        target = self._fresh()
+        general = texts[0]
+        for text in texts[1:]:
+            general = f"add({general}, {text})"
+        if not guards:
+            self._line(f"{target} = {' + '.join(texts)}")
+            self._line(f"if len({target}) > 256: charge(len({target}) >> 4)")
+            return Operand(target, Kind.STRING)
+        with self._indented(f"if {' and '.join(guards)}:"):
+            self._line(f"{target} = {' + '.join(texts)}")
+            self._line(f"if len({target}) > 256: charge(len({target}) >> 4)")
+        with self._indented("else:"):
+            self._line(f"{target} = {general}")
+        return Operand(target)
+
+    def _quick(self, function: str, kind: Kind, target: str, left: Operand, right: Operand) -> None:
         """Generate an operator on two values of the Python class of `kind`."""
-        if kind is Kind.STRING and function != "_+_" and self._loops:
-            self._line(f"if len({left}) > 1024: charge(len({left}) >> 6)")
-        self._line(f"{target} = {left} {_SYMBOLS[function]} {right}")
-        if function not in {"_+_", "_-_", "_*_"}:
+        compares = function not in {"_+_", "_-_", "_*_"}
+        if (
+            kind is Kind.STRING
+            and compares
+            and self._loops
+            and not (left.constant or right.constant)
+        ):
+            self._line(f"if len({left.text}) > 1024: charge(len({left.text}) >> 6)")
+        self._line(f"{target} = {left.text} {_SYMBOLS[function]} {right.text}")
+        if compares:
             return
         if kind is Kind.INT:
             within = f"-9223372036854775808 <= {target} <= 9223372036854775807"
-            self._line(f"if not {within}: {_BINARY[function]}({left}, {right})")
+            self._line(f"if not {within}: {_BINARY[function]}({left.text}, {right.text})")
         elif kind is Kind.STRING:
             self._line(f"if len({target}) > 256: charge(len({target}) >> 4)")
 
@@ -597,6 +617,26 @@ class Generator(Emitter):
             self._line(f"{target} = insert({target}, {body.text})")
 
 
+_NODES: Final[Mapping[type, Callable[[Generator, Any], Operand]]] = {
+    Literal: Generator._literal,
+    Ident: Generator._ident,
+    Select: Generator._select,
+    Call: Generator._call,
+    ListLiteral: Generator._list,
+    MapLiteral: Generator._map,
+    MessageLiteral: Generator._message,
+    Fold: Generator._fold,
+    Bind: Generator._bind,
+    OptionalMap: Generator._optional_map,
+}
+_OPERATORS: Final[Mapping[str, Callable[[Generator, Any], Operand]]] = {
+    "_&&_": Generator._logic,
+    "_||_": Generator._logic,
+    "_?_:_": Generator._conditional,
+    "!_": Generator._complement,
+    "-_": Generator._negation,
+    **dict.fromkeys(_BINARY, Generator._binary),
+}
 _INITIAL: Final[Mapping[FoldKind, str]] = {
     FoldKind.ALL: "True",
     FoldKind.EXISTS: "False",

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from kro.cel import access, arithmetic, values
 from kro.cel.budget import charge
@@ -98,6 +98,7 @@ RUNTIME: Final[Mapping[str, Any]] = {
     "select": access.select,
     "has": access.has,
     "variable": access.variable,
+    "walk": access.walk,
     "elements": access.elements,
     "pairs": access.pairs,
     "literal_map": access.literal_map,
@@ -112,7 +113,7 @@ RUNTIME: Final[Mapping[str, Any]] = {
 class Operand:
     """A value in generated code: a name or a constant.
 
-    `kind` is set if the value certainly has this kind; `safe` if reading it cannot fail.
+    `kind` is set if the value certainly has this kind.
     """
 
     text: str
@@ -130,17 +131,22 @@ class Variable:
     kind: Kind | None = None
 
 
+Place: TypeAlias = tuple[int, str]
+"""The offset of a sub-expression, and the only variable that it reads (or an empty text)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Program:
     """Generated code.
 
-    Shape: `places[line]` is the offset of the line's node, and the only variable that node reads.
+    Shape: `places[line]` is the place that a line works for; of a line that walks a path, that of
+    every step.
     """
 
     run: Callable[[Mapping[str, Any]], Value]
-    places: tuple[tuple[int, str], ...]
+    places: tuple[tuple[Place, ...], ...]
 
-    def place(self, failure: BaseException) -> tuple[int, str]:
+    def place(self, failure: BaseException) -> Place:
         """Return the place of the sub-expression that `failure` came out of."""
         found = self.places[0]
         traceback = failure.__traceback__
@@ -148,11 +154,12 @@ class Program:
             if traceback.tb_frame.f_code.co_filename == FILE:
                 found = self.places[traceback.tb_lineno]
             traceback = traceback.tb_next
-        return found
+        step = failure.step if isinstance(failure, Failure) else 0
+        return found[min(step, len(found) - 1)]
 
 
-Line = tuple[int, str, Node]
-"""Indentation, text, and the node that the line works for."""
+Line: TypeAlias = tuple[int, str, tuple[Node, ...]]
+"""Indentation, text, and the node that the line works for; of a path, all its nodes."""
 
 
 class Emitter:
@@ -166,47 +173,51 @@ class Emitter:
         self._indent = 2
         self._count = 0
         self._node: Node = Literal(0, None)
+        self._read: dict[str, Operand] = {}
+        """Variables that were read on every way that leads here."""
 
     def finish(self, root: Node, result: str) -> Program:
         """Return the program whose lines were emitted, returning `result`."""
         self._line(f"return {result}")
-        body = [(1, "def run(b):", root), *self._lines]
+        body = [(1, "def run(b):", (root,)), *self._lines]
         outlined = [line for function in self._functions for line in function]
-        header = (0, f"def make({', '.join(self._given)}):", root)
-        lines = [header, *outlined, *body, (1, "return run", root)]
+        header = (0, f"def make({', '.join(self._given)}):", (root,))
+        lines = [header, *outlined, *body, (1, "return run", (root,))]
         text = "\n".join([" " * indent + text for indent, text, _ in lines])
         scope: dict[str, Any] = {}
         shared: dict[str, Any] = {**RUNTIME, **self._operations} if self._operations else _SHARED
         exec(compile(text, FILE, "exec", dont_inherit=True, optimize=2), shared, scope)
         run = scope["make"](*self._given.values())
-        names: dict[Node, tuple[int, str]] = {}
-        for _, _, node in lines:
-            if node not in names:
-                names[node] = (node.pos, _only_name(node))
-        return Program(run, (names[root], *[names[node] for _, _, node in lines]))
+        places: dict[tuple[Node, ...], tuple[Place, ...]] = {}
+        for _, _, nodes in lines:
+            if nodes not in places:
+                places[nodes] = tuple([(node.pos, _only_name(node)) for node in nodes])
+        return Program(run, (places[lines[0][2]], *[places[nodes] for _, _, nodes in lines]))
 
     @contextmanager
     def _function(self, header: str) -> Iterator[None]:
         """Collect what is emitted meanwhile as a function of its own."""
-        outer = self._lines, self._indent
-        self._lines, self._indent = [(1, header, self._node)], 2
+        outer = self._lines, self._indent, self._read
+        self._lines, self._indent, self._read = [(1, header, (self._node,))], 2, {}
         try:
             yield
         finally:
             self._functions.append(self._lines)
-            self._lines, self._indent = outer
+            self._lines, self._indent, self._read = outer
 
-    def _line(self, text: str) -> None:
-        self._lines.append((self._indent, text, self._node))
+    def _line(self, text: str, *path: Node) -> None:
+        self._lines.append((self._indent, text, path or (self._node,)))
 
     @contextmanager
     def _indented(self, header: str) -> Iterator[None]:
         self._line(header)
         self._indent += 1
+        before = self._read.copy()
         try:
             yield
         finally:
             self._indent -= 1
+            self._read = before
 
     def _fresh(self, stem: str = "t") -> str:
         self._count += 1

@@ -132,6 +132,10 @@ class Environment:
         """Return the overloads of a function."""
         return self._vocabulary.functions.get(name)
 
+    def functions(self) -> Iterable[str]:
+        """Return the names of all functions that authors can call."""
+        return [name for name in self._vocabulary.functions if name.isidentifier()]
+
     # What users ask
 
     def parse(self, source: str | Template) -> Ast:

@@ -10,6 +10,9 @@ from __future__ import annotations
 class Failure(Exception):
     """A CEL run-time error. Functions raise it with the text that the author shall read."""
 
+    step: int = 0
+    """Which field of a path failed."""
+
     def __init__(self, problem: str) -> None:
         self.problem = problem
         super().__init__(problem)

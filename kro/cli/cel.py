@@ -16,8 +16,8 @@ standard input; at a terminal, a prompt opens.
   kro cel 'schema.spec.name + "-x"' --var schema=instance.yaml
   kro cel 'deploy.status.replicas > 1' --var deploy=deployment.yaml --type
 
-Objects of known kinds are typed by their schema, as the controller types them: built-in kinds, those
-of --crds, and those of definitions given with --crds. All other values are dyn.
+Objects of known kinds are typed by their schema, as the controller types them: built-in kinds,
+those of --crds, and those of definitions given with --crds. All other values are dyn.
 """
 
 

@@ -24,9 +24,10 @@ _BASH = """\
 _kro() {
     local IFS=$'\\n'
     local words=("${COMP_WORDS[@]:1:COMP_CWORD}")
-    COMPREPLY=($(compgen -W "$(kro __complete "${words[@]}" 2>/dev/null)" -- "${COMP_WORDS[COMP_CWORD]}"))
+    local word="${COMP_WORDS[COMP_CWORD]}"
+    COMPREPLY=($(compgen -W "$(kro __complete "${words[@]}" 2>/dev/null)" -- "$word"))
     if [[ ${#COMPREPLY[@]} -eq 0 ]]; then
-        COMPREPLY=($(compgen -f -- "${COMP_WORDS[COMP_CWORD]}"))
+        COMPREPLY=($(compgen -f -- "$word"))
     fi
 }
 complete -o filenames -F _kro kro
@@ -90,7 +91,7 @@ def candidates(words: Sequence[str]) -> list[str]:
         return sorted(word for word in following if word.startswith(last))
     if name == "controller":
         return []
-    parser, command = parser_of(name)
+    parser, _ = parser_of(name)
     found = {flag for action in parser._actions for flag in action.option_strings}
     previous = before[-1] if before else ""
     chosen = parser.get_default("formats")

@@ -1,8 +1,9 @@
 """ResourceGroups become ResourceGraphDefinitions, by edits of the author's text.
 
-Renamed since: the kind, `spec.definition` (with `spec.kind` and `spec.apiVersion` beside it, now inside
-`spec.schema`), of a resource `name` (id), `definition` (template), `conditions` (includeWhen) and
-`readyOn` (readyWhen), and in expressions `spec` and `metadata` (of the instance, now behind `schema`).
+Renamed since: the kind, `spec.definition` (with `spec.kind` and `spec.apiVersion` beside it, now
+inside `spec.schema`), of a resource `name` (id), `definition` (template), `conditions`
+(includeWhen) and `readyOn` (readyWhen). In expressions, `spec` and `metadata` of the instance now
+stand behind `schema`.
 """
 
 from __future__ import annotations

@@ -8,9 +8,9 @@ from kro.cli import options as arguments
 
 DESCRIPTION = """\
 Turn manifests of the former kind ResourceGroup (kro 0.1, and older ones with spec.definition) into
-ResourceGraphDefinitions. Only what has to change is changed: comments, order and style stay. What has
-no counterpart is left out and told, and so is what `kro validate` would say to the result; the exit
-code is 1 if anything remains to be done by hand.
+ResourceGraphDefinitions. Only what has to change is changed: comments, order and style stay. What
+has no counterpart is left out and told, and so is what `kro validate` would say to the result; the
+exit code is 1 if anything remains to be done by hand.
 """
 
 

@@ -14,6 +14,9 @@ _MARGIN = 20.0
 _LONGEST = 28
 """Characters of a line in a box; the rest is in the tooltip."""
 
+_TIP = """\
+<defs><marker id="tip" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="8" markerHeight="8" \
+orient="auto-start-reverse"><path d="M0 0 10 5 0 10z"/></marker></defs>"""
 _STYLE = """
   :root { color-scheme: light dark; --line: #64748b; --box: #f1f5f9; --text: #0f172a;
     --soft: #475569; --page: #ffffff; --accent: #2563eb; }
@@ -63,13 +66,9 @@ def _svg(diagram: Diagram) -> str:
     right = max([right, *(point.x for arrow in layout.arrows for point in arrow)])
     width = right + 2 * _MARGIN
     height = (layout.layers - 1) * _LAYER + _HEIGHT + 2 * _MARGIN
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
-        f'viewBox="0 0 {width:.0f} {height:.0f}" role="img" '
-        f'aria-label="{escape(diagram.name)}">',
-        '<defs><marker id="tip" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="8" '
-        'markerHeight="8" orient="auto-start-reverse"><path d="M0 0 10 5 0 10z"/></marker></defs>',
-    ]
+    size = f'width="{width:.0f}" height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}"'
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img"'
+    parts = [f'{head} aria-label="{escape(diagram.name)}">', _TIP]
     parts += [_arrow(points) for points in layout.arrows]
     parts += [_box(box, layout) for box in diagram.boxes]
     return "\n".join([*parts, "</svg>"])
@@ -83,7 +82,7 @@ def _box(box: Box, layout: Layout) -> str:
     notes = f" · {', '.join(box.notes)}" if box.notes else ""
     classes = " ".join(dict.fromkeys(word for note in box.notes for word in note.split()))
     whole = f"{title}: {box.api_version} {box.kind}{notes}"
-    shadow = ""
+    kind, shadow = box.kind + notes, ""
     if "collection" in classes:
         shadow = (
             f'<rect x="{x + 5:.1f}" y="{y - 5:.1f}" width="{_WIDTH}" height="{_HEIGHT}" rx="8"/>'
@@ -92,7 +91,7 @@ def _box(box: Box, layout: Layout) -> str:
         f'<g class="{classes}"><title>{escape(whole)}</title>{shadow}'
         f'<rect x="{x:.1f}" y="{y:.1f}" width="{_WIDTH}" height="{_HEIGHT}" rx="8"/>'
         f'<text x="{center:.1f}" y="{y + 27:.1f}">{_shown(title)}</text>'
-        f'<text class="kind" x="{center:.1f}" y="{y + 47:.1f}">{_shown(box.kind + notes, 34)}</text>'
+        f'<text class="kind" x="{center:.1f}" y="{y + 47:.1f}">{_shown(kind, 34)}</text>'
         "</g>"
     )
 

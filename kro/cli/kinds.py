@@ -1,4 +1,4 @@
-"""Kinds that manifests define: CRDs in files, and what the definitions of the same call generate."""
+"""Kinds that CRD manifests define."""
 
 from __future__ import annotations
 
@@ -37,6 +37,9 @@ class ManifestSchemas:
         for kind in kinds:
             self._crds.setdefault(kind, crd)
         return []
+
+    def __contains__(self, gvk: object) -> bool:
+        return gvk in self._crds
 
     def schema(self, gvk: GVK, /) -> JsonObject:
         """Return the schema of one object of the kind."""

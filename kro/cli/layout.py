@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 _ROUNDS = 8
 _MAX_POINTS = 4000
@@ -48,8 +49,8 @@ def lay_out(depends_on: Mapping[str, Sequence[str]], *, width: float, gap: float
     """
     boxes: dict[str, Place] = {}
     for id_, needed in depends_on.items():
-        layer = 1 + max((boxes[other].layer for other in needed), default=-1)
-        boxes[id_] = Place(layer, width)
+        number = 1 + max((boxes[other].layer for other in needed), default=-1)
+        boxes[id_] = Place(number, width)
     layers: list[list[Place]] = [
         [] for _ in range(1 + max((b.layer for b in boxes.values()), default=0))
     ]
@@ -90,7 +91,7 @@ def _arrow(start: Place, end: Place, layers: list[list[Place]] | None) -> tuple[
             layers[number].append(bend)
             points.append(bend)
     points.append(end)
-    for upper, lower in zip(points, points[1:], strict=False):
+    for upper, lower in pairwise(points):
         upper.below.append(lower)
         lower.above.append(upper)
     return tuple(points)

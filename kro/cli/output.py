@@ -9,10 +9,9 @@ from typing import Any
 
 import yaml
 
-from kro.cli.scalars import ScalarError, plain
 from kro.cli.report import Diagnostic, Severity, as_text
+from kro.cli.scalars import ScalarError, plain
 from kro.refs import JsonObject, JsonValue
-
 
 _WORDS = frozenset(("", "y", "Y", "n", "N", "=", "<<"))
 

@@ -32,8 +32,8 @@ def as_manifests(preview: Preview) -> str:
 def as_data(preview: Preview) -> JsonObject:
     """Return the same for programs.
 
-    Shape: {instance: {apiVersion, kind, name, namespace}, nodes: [{id, wave, kind, included, atOnce,
-    dependsOn, unknown: [path], manifests}]}; `included` is null where it cannot be known.
+    Shape: {instance: {apiVersion, kind, name, namespace}, nodes: [{id, wave, kind, included,
+    atOnce, dependsOn, unknown: [path], manifests}]}; `included` is null where it cannot be known.
     """
     metadata = preview.instance["metadata"]
     assert isinstance(metadata, dict)

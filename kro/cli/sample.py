@@ -34,7 +34,7 @@ def sample_instance(crd: JsonObject) -> JsonObject:
 def _schema_of(crd: JsonObject) -> JsonObject:
     value: JsonValue = crd
     for key in ("spec", "versions", 0, "schema", "openAPIV3Schema"):
-        value = value[key]  # type: ignore[index,call-overload]
+        value = value[key]  # type: ignore[index]
     assert isinstance(value, dict)
     return value
 

@@ -1,7 +1,7 @@
 """What a YAML scalar means: the values that kubectl reads, and none that JSON does not have.
 
-Booleans are those of YAML 1.1 (`yes`, `on`), because the API server's clients read them so. Dates and
-numbers with colons stay texts, as there.
+Booleans are those of YAML 1.1 (`yes`, `on`), because the API server's clients read them so. Dates
+and numbers with colons stay texts, as there.
 """
 
 from __future__ import annotations
@@ -86,8 +86,8 @@ def _number(text: str) -> int | float | None:
                 return -value if sign == "-" else value
         return 0 if zero else None
     if len(text) <= _DIGITS and _FLOAT.fullmatch(text):
-        value = float(text.replace("_", ""))
-        if math.isinf(value):
+        number = float(text.replace("_", ""))
+        if math.isinf(number):
             raise ScalarError(f"the number {text} is out of range")
-        return value
+        return number
     return None

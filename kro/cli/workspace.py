@@ -253,7 +253,10 @@ class _Judge:
         self._mappings.setdefault(gvk, made.mapping(gvk))
 
     def _report_cycle(self, definition: Definition, needs: dict[GVK, Definition]) -> None:
-        """A kind that is needed before it can exist stays unknown for ever in a cluster, too."""
+        """A kind that is needed before it can exist would stay unknown in a cluster, too.
+
+        If its CRD is among the files, it exists.
+        """
         resources = definition.spec.get("resources") if isinstance(definition.spec, dict) else None
         for index, resource in enumerate(resources if isinstance(resources, list) else ()):
             for part in ("template", "externalRef"):
@@ -261,7 +264,7 @@ class _Judge:
                 if not isinstance(manifest, dict):
                     continue
                 gvk = GVK.of(str(manifest.get("apiVersion")), str(manifest.get("kind")))
-                if gvk in needs and needs[gvk].graph is None:
+                if gvk in needs and needs[gvk].graph is None and gvk not in self._manifests:
                     other = needs[gvk].document
                     who = "itself" if needs[gvk] is definition else f"definition {other.name}"
                     error = DefinitionError(

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
 import yaml
-from yaml.cyaml import CParser
+from yaml.cyaml import CParser  # type: ignore[attr-defined]  # the stubs hide it
 from yaml.events import (
     AliasEvent,
     DocumentEndEvent,
@@ -41,8 +41,8 @@ _TAGS_OF_CONTAINERS: Final = (None, "!", "tag:yaml.org,2002:map", "tag:yaml.org,
 class Node:
     """One value and its place: `start` and `end` are offsets into the text.
 
-    Shape: `children` are, of an object, the offset of each key with its node, by key; of a list, its
-    nodes; of a scalar None. `value` shares its parts with the values of the children.
+    Shape: `children` are, of an object, the offset of each key with its node, by key; of a list,
+    its nodes; of a scalar None. `value` shares its parts with the values of the children.
     """
 
     __slots__ = ("children", "end", "start", "value")

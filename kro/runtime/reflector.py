@@ -67,6 +67,7 @@ from kro.runtime.reflector_states import (
 from kro.runtime.scope import Scope
 from kro.runtime.slots import Slots
 from kro.runtime.stored import Stored, decoder
+from kro.runtime.versions import at_least
 
 PAGE_SIZE: Final = 500
 SLOW_START_S: Final = 10.0
@@ -278,9 +279,16 @@ class Reflector:
     async def _list(self, floor: str) -> None:
         items: list[Stored] = []
         cursor = ""
-        async for page in self._source.pages(
+        async for page in self._pages(floor, limit=PAGE_SIZE):
+            items += page.items
+            cursor = page.resource_version
+            self._sink.alive()
+        self._loaded(items, cursor)
+
+    def _pages(self, floor: str, *, limit: int) -> AsyncIterator[Page[Stored]]:
+        return self._source.pages(
             self._gvr,
-            limit=PAGE_SIZE,
+            limit=limit,
             namespace=self._scope.namespace,
             label_selector=self._scope.selector,
             field_selector=self._scope.field_selector,
@@ -288,11 +296,7 @@ class Reflector:
             resource_version_match="NotOlderThan" if floor else "",
             retry=False,
             decode=self._decode,
-        ):
-            items += page.items
-            cursor = page.resource_version
-            self._sink.alive()
-        self._loaded(items, cursor)
+        )
 
     async def _load_by_stream(self, floor: str, loaded: Callable[[], None]) -> None:
         """Load by a streamed list and go on watching; use paged lists where that does not work."""
@@ -448,9 +452,24 @@ class Reflector:
                 return self._backoff.failed(at_least_s=error.retry_after_s or 0.0)
             case SilentStreamError():
                 self._silent_streams += 1
+                if isinstance(self._state, Synced) and await self._went_back(self._state.cursor):
+                    self._reason = "went back"
+                    self._move(Ahead())
                 return 0.0 if self._has_bookmarks else self._backoff.failed()
         self._move(Dropped())
         return self._backoff.failed()
+
+    async def _went_back(self, cursor: str) -> bool:
+        """Ask whether the server is older than our cursor: it was restored from a backup.
+
+        A watch from the future is accepted and stays silent, so that nothing else would tell.
+        """
+        try:
+            async for page in self._pages("", limit=1):
+                return at_least(page.resource_version, cursor) is False
+        except ClusterError:
+            return False
+        return False
 
     async def _is_gone(self) -> bool:
         """Ask discovery whether a 404 means that the resource does not exist."""

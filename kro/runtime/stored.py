@@ -13,6 +13,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from functools import cache
+from itertools import chain
 from typing import Final, TypeAlias
 
 import msgspec
@@ -25,6 +26,8 @@ Transform: TypeAlias = Callable[[bytes], bytes]
 """Makes of an object's JSON text the text that is kept: the same object, with less in it."""
 
 LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
+_LAST_APPLIED: Final = LAST_APPLIED.encode()
+_MANAGED_FIELDS: Final = b'"managedFields":'
 
 
 class _ObjectMeta(msgspec.Struct, rename="camel", gc=False):
@@ -82,16 +85,14 @@ class Stored(msgspec.Struct, frozen=True, gc=False):
             ValueError: the text is no JSON object with `metadata.name`.
         """
         meta = _OBJECT.decode(data).metadata
-        flat: list[str] = []
-        for key, value in (meta.labels or {}).items():
-            flat += (sys.intern(key), sys.intern(value))
+        labels = meta.labels
         return cls(
             NamespacedName(sys.intern(meta.namespace), meta.name),
             meta.resource_version,
             meta.uid,
             meta.generation,
             meta.deletion_timestamp is not None,
-            tuple(flat),
+            tuple(map(sys.intern, chain.from_iterable(labels.items()))) if labels else (),
             data,
         )
 
@@ -150,7 +151,7 @@ def on_object(change: Callable[[JsonObject], JsonObject]) -> Transform:
 
 
 def _keep(data: bytes, managers: Sequence[str]) -> bytes:
-    if LAST_APPLIED.encode() in data:
+    if _LAST_APPLIED in data:
         data = _without_last_applied(data)
     entries = bytes(_OWNED_OBJECT.decode(data).metadata.managed_fields)
     if not entries or entries == b"null":
@@ -169,13 +170,13 @@ def _splice(data: bytes, entries: bytes, kept: bytes) -> bytes:
     The text is cut where it stands when the field can be found beyond doubt, which is so for
     everything that an API server writes; otherwise it is decoded and encoded again.
     """
-    field = b'"managedFields":' + entries
-    start = data.find(field)
-    if start < 0 or data.find(field, start + 1) >= 0:
+    start = data.find(_MANAGED_FIELDS)
+    value = start + len(_MANAGED_FIELDS)
+    end = value + len(entries)
+    if start < 0 or not data.startswith(entries, value) or data.find(_MANAGED_FIELDS, end) >= 0:
         return _splice_slowly(data, kept)
-    end = start + len(field)
     if kept:
-        return b"".join((data[:start], b'"managedFields":', kept, data[end:]))
+        return b"".join((data[:value], kept, data[end:]))
     if data[end : end + 1] == b",":
         end += 1
     elif data[start - 1 : start] == b",":

@@ -255,3 +255,14 @@ async def test_a_list_from_the_future_is_refused(server: Server) -> None:
 
     with pytest.raises(ResourceVersionTooLargeError):
         await listed(server, str(int(last.resource_version) + 1_000_000))
+
+
+async def test_a_watch_from_the_future_is_accepted_and_silent(server: Server) -> None:
+    """P-011: why silence is looked into."""
+    last = await server.put("a")
+
+    async with opened(server, str(int(last.resource_version) + 1_000_000)) as stream:
+        await server.put("b")
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(1.5):
+                await Reader(stream).next()

@@ -82,10 +82,10 @@ def applied(cluster: Cluster, example: Path) -> Iterator[dict[str, Any]]:
 
     try:
         run("apply", "--server-side", definition)
-        run("wait", "--for=condition=Ready", definition, WAIT)
+        wait_ready(cluster, definition)
         try:
             run("apply", "--server-side", instance)
-            run("wait", "--for=condition=Ready", instance, WAIT)
+            wait_ready(cluster, instance)
             yield json.loads(run("get", instance, "--output=json"))
         finally:
             run("delete", instance, "--ignore-not-found", WAIT)
@@ -94,6 +94,15 @@ def applied(cluster: Cluster, example: Path) -> Iterator[dict[str, Any]]:
         run("delete", definition, WAIT)
         selector = f"--selector=kro.run/resource-graph-definition-name={name}"
         run("delete", "crd,graphrevisions", selector, "--ignore-not-found", WAIT)
+
+
+def wait_ready(cluster: Cluster, file: str) -> None:
+    """Wait until what is in the file is Ready; if it is not in time, show it as it is."""
+    try:
+        kubectl(cluster.kubeconfig, "wait", "--for=condition=Ready", file, WAIT)
+    except AssertionError as error:
+        shown = kubectl(cluster.kubeconfig, "get", file, "--output=yaml")
+        raise AssertionError(f"{error}\n{shown}") from error
 
 
 def children_of(cluster: Cluster, instance: dict[str, Any]) -> list[dict[str, Any]]:

@@ -166,9 +166,7 @@ async def test_a_crd_without_its_labels_is_no_longer_ours_until_they_are_back(ku
     crd = await served_crd(kube, kind)
     labels = crd["metadata"]["labels"]
 
-    await kube.merge(
-        CRDS, crd_name(kind), {"metadata": {"labels": dict.fromkeys(labels)}}
-    )
+    await kube.merge(CRDS, crd_name(kind), {"metadata": {"labels": dict.fromkeys(labels)}})
 
     await until_says(kube, kind.lower(), "KindReady", "False", "not owned by KRO")
     await kube.merge(CRDS, crd_name(kind), {"metadata": {"labels": labels}})

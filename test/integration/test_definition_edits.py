@@ -77,9 +77,7 @@ async def test_a_valid_edit_issues_the_next_revision_and_reaches_every_instance(
 
     assert edited["status"]["lastIssuedRevision"] == 2
     assert await numbers(kube, kind.lower()) == [1, 2]
-    await kube.until(
-        CONFIGMAPS, "one", lambda c: c["data"]["text"] == "hello again", namespace
-    )
+    await kube.until(CONFIGMAPS, "one", lambda c: c["data"]["text"] == "hello again", namespace)
     await kube.until(
         endpoint(kind), "one", lambda o: o["status"].get("text") == "hello again", namespace
     )
@@ -203,9 +201,7 @@ async def test_only_the_spec_and_the_annotation_wake_a_definition(kube: Kube) ->
     served = await serve(kube, greeter(kind))
     before = served["metadata"]["resourceVersion"]
 
-    labelled = await kube.merge(
-        DEFINITIONS, kind.lower(), {"metadata": {"labels": {"team": "a"}}}
-    )
+    labelled = await kube.merge(DEFINITIONS, kind.lower(), {"metadata": {"labels": {"team": "a"}}})
     await serve(kube, greeter(unique("Later")))  # whatever the label had caused is over by then
 
     found: Json | None = await kube.get(DEFINITIONS, kind.lower())

@@ -204,7 +204,9 @@ async def test_the_generated_api_refuses_a_wrong_type(kube: Kube) -> None:
 
     with pytest.raises(InvalidError, match=r"spec\.copies") as refused:
         await kube.client.create(
-            endpoint(kind), instance(kind, "one", namespace, {"copies": "many"}), namespace=namespace
+            endpoint(kind),
+            instance(kind, "one", namespace, {"copies": "many"}),
+            namespace=namespace,
         )
 
     assert "integer" in str(refused.value)

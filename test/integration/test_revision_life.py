@@ -68,7 +68,9 @@ async def test_an_older_revision_that_says_the_same_serves_when_the_latest_goes(
     back = await kube.until(
         DEFINITIONS,
         name,
-        lambda d: is_ready(d) and "revision 1 " in condition(d, "GraphRevisionsResolved")["message"],
+        lambda d: (
+            is_ready(d) and "revision 1 " in condition(d, "GraphRevisionsResolved")["message"]
+        ),
     )
     assert back["status"]["lastIssuedRevision"] == 3
     assert await numbers(kube, name) == [1]

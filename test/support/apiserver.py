@@ -73,8 +73,11 @@ class FakeStream:
         gvr: GVR,
         selects: Callable[[NamespacedName, dict[str, str]], bool],
         decode: Callable[[bytes], Stored],
+        *,
+        after: int,
     ) -> None:
         self.gvr = gvr
+        self._after = after
         self.silence_s: float | None = None
         self.bookmarks = 0
         self.events = 0
@@ -97,6 +100,8 @@ class FakeStream:
 
     def write(self, write: _Write) -> None:
         """Send what a write means to this watch, if anything."""
+        if write.version <= self._after:
+            return
         was = write.before is not None and self._selects(write.name, write.before[1])
         is_now = write.text is not None and self._selects(write.name, write.labels)
         if is_now and write.text is not None:
@@ -107,6 +112,11 @@ class FakeStream:
             last = orjson.loads(write.text or write.before[0])
             last["metadata"]["resourceVersion"] = str(write.version)
             self.send(Change(ChangeType.DELETED, self._decode(orjson.dumps(last))))
+
+    def mark(self, version: int) -> None:
+        """Send a bookmark."""
+        if version > self._after:
+            self.send(Bookmark(str(version), False))
 
     def release(self) -> None:
         """Let what is held arrive."""
@@ -201,7 +211,7 @@ class FakeApiServer:
     def bookmark(self) -> None:
         """Tell every watch how far it is."""
         for stream in self.streams:
-            stream.send(Bookmark(str(self.version), False))
+            stream.mark(self.version)
 
     def compact(self) -> None:
         """Forget the history: cursors from before cannot be resumed."""
@@ -246,7 +256,7 @@ class FakeApiServer:
         retry: bool,
         decode: Callable[[bytes], Stored],
     ) -> AsyncIterator[Page[Stored]]:
-        self._ask("list", gvr)
+        self._ask("probe" if limit == 1 else "list", gvr)
         await asyncio.sleep(0)
         self._check_known(resource_version)
         selects = _selection(namespace, label_selector, field_selector)
@@ -278,9 +288,11 @@ class FakeApiServer:
     ) -> AsyncIterator[FakeStream]:
         self._ask("stream" if send_initial_events else "watch", gvr)
         await asyncio.sleep(0)
-        self._check_known(resource_version)
+        if send_initial_events:
+            self._check_known(resource_version)
         selects = _selection(namespace, label_selector, field_selector)
-        stream = FakeStream(gvr, selects, decode)
+        # A watch from the future is accepted; what is not newer does not concern it.
+        stream = FakeStream(gvr, selects, decode, after=int(resource_version or "0"))
         stream.silence_s = silence_s
         stream.held = self.hold_new_streams
         if send_initial_events:

@@ -1,48 +1,78 @@
-"""What the controller asked of the API server, read from its audit log."""
+"""What the controller under test wrote, read from the API server's audit log."""
 
 from __future__ import annotations
 
-import json
-from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import orjson
 
-class Audit:
-    """The requests of one user from now on; a watch counts once, when it is opened.
+from support.operator import Surroundings
 
-    Shape of the log: one audit event a line, level Metadata.
+WRITES = frozenset({"create", "update", "patch", "delete"})
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One write that the API server has answered."""
+
+    verb: str
+    resource: str
+    """With its subresource: `graphrevisions`, `graphrevisions/status`."""
+    namespace: str
+    name: str
+    code: int
+
+    def __str__(self) -> str:
+        """Return `patch graphrevisions/status a-r00001`."""
+        return f"{self.verb} {self.resource} {self.name}"
+
+
+class AuditLog:
+    """The lines of an audit log from some moment on, as far as they are written.
+
+    Args:
+        user: whose writes count.
     """
 
-    def __init__(self, log: Path, user: str) -> None:
-        self._log = log
-        self._user = user
-        self._start = log.stat().st_size
+    def __init__(self, path: Path, *, user: str) -> None:
+        self._path, self._user = path, user
+        self._at = path.stat().st_size
+        self._rest = b""
 
-    def requests(self, *, namespace: str = "") -> list[dict[str, Any]]:
-        """Return the requests so far; with a namespace, only those within it."""
-        events: dict[str, dict[str, Any]] = {}
-        with self._log.open("rb") as log:
-            log.seek(self._start)
-            for line in log:
-                if not line.endswith(b"\n"):
-                    break  # still being written
-                event = json.loads(line)
-                reference = event.get("objectRef", {})
-                if event["user"]["username"] != self._user or reference.get("resource") == "leases":
-                    continue
-                if namespace and reference.get("namespace") != namespace:
-                    continue
-                events.setdefault(event["auditID"], event)
-        return list(events.values())
-
-    def count(self, *, namespace: str = "") -> Counter[str]:
-        """Return how often each verb was used on each resource: `patch configmaps`."""
-        return Counter(
-            f"{event['verb']} {_resource(event)}" for event in self.requests(namespace=namespace)
-        )
+    def writes(self) -> list[Write]:
+        """Return the writes that came since the last call; failed ones did nothing, so not them."""
+        with self._path.open("rb") as file:
+            file.seek(self._at)
+            data = file.read()
+        self._at += len(data)
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        found = (_write(line, self._user) for line in lines)
+        return [write for write in found if write is not None and write.code < 400]
 
 
-def _resource(event: dict[str, Any]) -> str:
-    reference = event.get("objectRef", {})
-    return "/".join(filter(None, (reference.get("resource"), reference.get("subresource"))))
+def log_of(surroundings: Surroundings) -> AuditLog:
+    """Return the log of the controller's requests from now on."""
+    assert surroundings.audit_log is not None, "this cluster has no audit log that we can read"
+    return AuditLog(surroundings.audit_log, user=surroundings.controller_user)
+
+
+def _write(line: bytes, user: str) -> Write | None:
+    if not line:
+        return None
+    event: dict[str, Any] = orjson.loads(line)
+    if event["verb"] not in WRITES or event["user"]["username"] != user:
+        return None
+    at = event.get("objectRef") or {}
+    if at.get("resource") in {"events", "leases"}:
+        return None
+    resource = "/".join(filter(None, (at.get("resource"), at.get("subresource"))))
+    # A POST names its object in its body only, which is not logged.
+    return Write(
+        event["verb"],
+        resource,
+        at.get("namespace", ""),
+        at.get("name", ""),
+        event.get("responseStatus", {}).get("code", 0),
+    )

@@ -67,8 +67,7 @@ class Tour:
     def define(self) -> None:
         """The definition has become an API."""
         with self.screen.step("A definition: one small API in place of three objects") as step:
-            had_crd = self.kubectl.is_there(GENERATED_CRD)
-            if not had_crd:
+            if not self.kubectl.is_there(GENERATED_CRD):
                 self._remove_in_the_end(GENERATED_CRD)
             # Each revision has a finalizer too, for which the controller must still be there.
             self._remove_in_the_end(*REVISIONS)

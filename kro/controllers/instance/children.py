@@ -131,6 +131,15 @@ class Children:
         owner = owner_of(child.labels(), self._kind.gvk)
         return () if owner is None else (self._kind.key(owner),)
 
+    def are_whole(self, nodes: Iterable[Node]) -> bool:
+        """Return whether all these nodes' objects are ours and can be read from memory."""
+        return all(
+            not node.kind.is_external
+            and (informed := self._informed.get(node.mapped.gvr)) is not None
+            and informed.state in _READABLE
+            for node in nodes
+        )
+
     # single objects
 
     async def read(self, node: Node, manifests: Sequence[JsonObject]) -> list[JsonObject | None]:
@@ -140,11 +149,11 @@ class Children:
             ClusterError: the server had to be asked and failed.
         """
         gvr = node.mapped.gvr
-        found = [address(node.mapped, manifest) for manifest in manifests]
         informed = self._informed.get(gvr)
         if informed is not None and await is_whole(informed):
-            return [informed.get(name) for name in found]
-        return list(await asyncio.gather(*(self.fetch(gvr, name) for name in found)))
+            return [informed.get(address(node.mapped, manifest)) for manifest in manifests]
+        wanted = (address(node.mapped, manifest) for manifest in manifests)
+        return list(await asyncio.gather(*(self.fetch(gvr, name) for name in wanted)))
 
     async def fetch(self, gvr: GVR, name: NamespacedName) -> JsonObject | None:
         """Return the object as the server holds it now, or None."""

@@ -25,7 +25,7 @@ from kro.controllers.instance.parent import (
 )
 from kro.controllers.instance.prune import Removal, RemovalError, Remover, prune_waves
 from kro.controllers.instance.report import Report
-from kro.errors import ClusterError
+from kro.errors import ClusterError, InvariantError
 from kro.graph.evaluation import (
     Answer,
     Apply,
@@ -169,10 +169,10 @@ class Reconciliation:
                 case Select():
                     return await externals.select(step)
                 case Apply():
-                    raise AssertionError("reads and writes come in different batches")
+                    raise InvariantError("reads and writes come in different batches")
 
-        if len(steps) == 1:
-            return [await one(steps[0])]
+        if self.children.are_whole(step.node for step in steps):
+            return [await one(step) for step in steps]  # from memory: nothing to wait for
         return list(await asyncio.gather(*(one(step) for step in steps)))
 
     async def _claim(self, frame: Frame) -> None:

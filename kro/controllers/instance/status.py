@@ -15,7 +15,7 @@ from kro.controllers.instance.conditions import BUILT_IN, ConditionStatus
 from kro.controllers.instance.kind import Kind
 from kro.controllers.instance.parent import name_of_instance
 from kro.graph.evaluation import InstanceState, wire_number
-from kro.refs import JsonObject, NamespacedName
+from kro.refs import JsonObject, JsonValue, NamespacedName
 from kro.runtime.client import ConflictError, NotFoundError
 
 _ATTEMPTS = 5
@@ -100,7 +100,7 @@ async def write_status(kind: Kind, live: JsonObject, status: JsonObject) -> Json
 
 
 async def _fresher(kind: Kind, name: NamespacedName, live: JsonObject) -> JsonObject | None:
-    """Return a newer version of the instance: from the store if it has come, else from the server."""
+    """Return a newer version: from the store if it has come there, else from the server."""
     await asyncio.sleep(_ATTEMPT_DELAY_S)
     known = kind.instances.get(name)
     if known is None or _version(known) != _version(live):

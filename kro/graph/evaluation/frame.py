@@ -90,6 +90,7 @@ class Frame:
             node = graph.nodes[node_id]
             deps = tuple(slot for slot in self._slots.values() if slot.node.id in node.depends_on)
             self._slots[node_id] = Slot(node, deps)
+        self._open = list(self._slots.values())
         self._fetched: dict[str, NamespacedName] = {}
         self._conflict = ""
 
@@ -97,7 +98,8 @@ class Frame:
 
     def next_steps(self) -> tuple[Step, ...]:
         """Return what to do now; empty when the frame has nothing more to ask."""
-        reads = [step for slot in self._slots.values() if (step := self._advance(slot))]
+        reads = [step for slot in self._open if (step := self._advance(slot))]
+        self._open = [slot for slot in self._open if slot.phase is Phase.OPEN]
         if reads:
             return tuple(reads)
         if any(slot.phase is Phase.STOPPED for slot in self._slots.values()):
@@ -207,8 +209,6 @@ class Frame:
 
     def _advance(self, slot: Slot) -> Step | None:
         """Move an open node as far as what is decided allows; return what to read for it, if so."""
-        if slot.phase is not Phase.OPEN:
-            return None
         if any(dep.phase is Phase.IGNORED for dep in slot.depends_on):
             slot.ignore()
             return None

@@ -142,7 +142,7 @@ async def test_a_05_fields_of_others_survive(lab: Lab) -> None:
     after = await lab.until_cm("m1-note", lambda cm: "extra" not in cm["data"])
     assert after["data"] == {"text": "hello", "mine": "keep"}
     assert labels_of(after)["color"] == "blue"
-    assert uid(after) == uid(before)  # type: ignore[arg-type]
+    assert uid(after) == uid(before)
 
 
 async def test_a_06_only_what_changed_is_written(lab: Lab) -> None:

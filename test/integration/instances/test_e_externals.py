@@ -6,6 +6,7 @@ Source: spec instance-runtime.md §10.E.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from kro import names
@@ -113,9 +114,11 @@ resources:
     for text in ("one", "two"):
         patch = {"metadata": {"annotations": {"lab.example.com/note": text}}}
         await lab.kube.merge(CRDS, f"{name.resource}.{name.group}", patch)
-        await lab.until(
-            "Note", "n", lambda obj, text=text: obj.get("status", {}).get("note") == text
-        )
+        await lab.until("Note", "n", partial(_notes, text))
+
+
+def _notes(text: str, obj: Any) -> bool:
+    return bool(obj.get("status", {}).get("note") == text)
 
 
 async def test_e_06_readiness_of_an_external(lab: Lab) -> None:

@@ -7,6 +7,7 @@ Source: spec instance-runtime.md §10.I.
 from __future__ import annotations
 
 import copy
+from functools import partial
 from typing import Any
 
 from kro import names
@@ -35,7 +36,7 @@ MORE = MEMO.replace("data: {text", 'data: {extra: "1", text')
 
 def is_inactive(definition: Json) -> bool:
     """Whether a definition was judged in its present form, and refused."""
-    return (
+    return bool(
         definition.get("status", {}).get("state") == "Inactive"
         and condition(definition, "Ready").get("observedGeneration")
         == definition["metadata"]["generation"]
@@ -107,8 +108,12 @@ async def test_i_05_many_revisions(lab: Lab) -> None:
     before = uid(await lab.until_cm("m1-note"))
     for at in range(8):
         await lab.define(MEMO.replace("data: {text", f'data: {{extra: "{at}", text'))
-        found = await lab.until_cm("m1-note", lambda cm, at=at: cm["data"].get("extra") == str(at))
+        found = await lab.until_cm("m1-note", partial(_has_extra, str(at)))
         assert uid(found) == before
+
+
+def _has_extra(text: str, cm: Json) -> bool:
+    return bool(cm["data"].get("extra") == text)
 
 
 async def test_i_08_spec_edit_during_a_rollout(lab: Lab) -> None:

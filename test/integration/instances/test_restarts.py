@@ -14,7 +14,7 @@ import pytest
 import pytest_asyncio
 
 from kro import names
-from kro.refs import NamespacedName
+from kro.refs import GVR, NamespacedName
 from support.kube import CONFIGMAPS, SECRETS, Kube
 from support.lab import (
     WIDGETS,
@@ -28,6 +28,9 @@ from support.lab import (
 )
 from support.operator import Operator, Surroundings
 
+GATES = ("CELOmitFunction", "InstanceConditionEvents", "InstanceConditionMetrics")
+EVENTS = GVR("", "v1", "events")
+
 
 @pytest_asyncio.fixture
 async def process(private_cluster: Surroundings) -> AsyncIterator[Operator]:
@@ -35,7 +38,7 @@ async def process(private_cluster: Surroundings) -> AsyncIterator[Operator]:
     with Operator(
         private_cluster.controller_kubeconfig,
         private_cluster.log,
-        flags=["--feature-gates=CELOmitFunction=true"],
+        flags=[f"--feature-gates={','.join(f'{gate}=true' for gate in GATES)}"],
     ) as operator:
         await operator.ready()
         yield operator
@@ -308,3 +311,45 @@ async def test_j_02_and_03_list_elements_and_empty_containers(lab: Lab) -> None:
         lambda obj: obj["spec"]["config"] == {"args": ["-a", "-v", "-z"], "empty": {"only": "x"}},
         lab.namespace,
     )
+
+
+async def test_events_and_metrics_behind_their_gates(lab: Lab, process: Operator) -> None:
+    """Each change of a condition's status is an event; each condition has its age as a metric."""
+    await lab.define("""
+schema: {kind: Gate, spec: {}}
+resources:
+- id: door
+  readyWhen: ["${door.status.phase == 'open'}"]
+  template: {apiVersion: lab.example.com/v1, kind: Widget, metadata: {name: "${schema.metadata.name}"}}
+""")
+    await lab.create("Gate", "g")
+    await lab.says("Gate", "g", "readyWhen")
+    await lab.widget("g", phase="open")
+    live = await lab.settled("Gate", "g")
+    expected = {
+        ("Normal", "InstanceManaged", "none -> True: Managed"),
+        ("Warning", "ResourcesReady", "none -> False: NotReady"),
+        ("Normal", "ResourcesReady", "False -> True: AllResourcesReady"),
+        ("Normal", "Ready", "False -> True: Ready"),
+    }
+
+    async def recorded() -> set[tuple[str, str, str]]:
+        page = await lab.kube.client.list(EVENTS, namespace=lab.namespace)
+        items: list[Any] = list(page.items)
+        return {
+            (item["type"], item["reason"], item["message"])
+            for item in items
+            if item["involvedObject"]["uid"] == uid(live)
+        }
+
+    async with asyncio.timeout(15):
+        while not expected <= await recorded():
+            await asyncio.sleep(0.1)
+    gauge = [
+        line
+        for line in process.metrics().splitlines()
+        if line.startswith("instance_condition_current_status_seconds{")
+        and f'namespace="{lab.namespace}"' in line
+    ]
+    assert len(gauge) == 4
+    assert all('condition_status="True"' in line for line in gauge)
