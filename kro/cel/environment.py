@@ -218,13 +218,13 @@ class Environment:
                 ExpressionError(
                     problem.text,
                     excerpt=ast.template.excerpt(problem.node.pos),
-                    hint=problem.hint or self._missing(problem.text),
+                    hint=self._gated(problem.text) or problem.hint,
                 )
                 for problem in checked.problems
             ],
         )
 
-    def _missing(self, problem: str) -> str:
+    def _gated(self, problem: str) -> str:
         """Return the hint for a function that a feature gate holds back."""
         if problem == "undeclared reference to 'omit'" and not self._omit:
             return "omit() requires the CELOmitFunction feature gate to be enabled"

@@ -50,7 +50,7 @@ def run(options: Namespace, parser: ArgumentParser) -> int:
             gates=arguments.gates(options),
             fetch=arguments.schemas_of(options),
         )
-        found += notes
+        found += in_order(notes)
         found += in_order(remaining)
         outputs.append(converted.content)
         if options.write:

@@ -76,12 +76,14 @@ class Document:
 def diagnose(text: Text, offset: int, problem: str, **parts: object) -> Diagnostic:
     """Return a problem at an offset of a file."""
     line, column = text.position(offset)
+    source, caret = text.around(offset)
     return Diagnostic(
         message=problem,
         file=text.name,
         line=line,
         column=column,
-        source=text.line(line),
+        source=source,
+        caret=caret,
         **parts,  # type: ignore[arg-type]
     )
 

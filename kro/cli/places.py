@@ -17,6 +17,8 @@ from typing import Final
 from kro.cli.yaml_nodes import Node
 from kro.errors import Excerpt
 
+MAX_LINE: Final = 1000
+
 _PROPERTIES: Final = re.compile(r"(?:[!&]\S*\s+)*")
 """Tag and anchor, which belong to a node and stand before its text."""
 _INDEX: Final = re.compile(r"\[(\d{1,9})\]")
@@ -40,13 +42,18 @@ class Text:
         line = bisect_right(self._starts, offset)
         return line, offset - self._starts[line - 1] + 1
 
-    def line(self, number: int) -> str:
-        """Return a line, counted from 1, without its end."""
-        if not 0 < number <= len(self._starts):
-            return ""
-        start = self._starts[number - 1]
-        end = self.content.find("\n", start)
-        return self.content[start : len(self.content) if end < 0 else end].rstrip("\r")
+    def around(self, offset: int) -> tuple[str, int]:
+        """Return the line that holds an offset, and the offset within it.
+
+        Of a line with more than `MAX_LINE` characters, the part around the offset is returned.
+        """
+        line, _ = self.position(offset)
+        start = self._starts[line - 1]
+        end = self._starts[line] - 1 if line < len(self._starts) else len(self.content)
+        if end - start > MAX_LINE:
+            start = max(start, offset - MAX_LINE // 2)
+            end = min(end, start + MAX_LINE)
+        return self.content[start:end].rstrip("\r"), offset - start
 
 
 @dataclass(frozen=True, slots=True)

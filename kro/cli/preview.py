@@ -49,6 +49,8 @@ class Rendered:
     manifests: list[JsonObject] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
     """Paths of marked values."""
+    missing: bool = False
+    """An external reference that finds nothing among the observed objects."""
     open_size: bool = False
     """A collection whose number of objects cannot be known; the one manifest stands for all."""
 
@@ -132,7 +134,7 @@ class _Renderer:
         if rendered.included is False:
             return
         if node.kind.is_external:
-            self._bind_external(node, self._found)
+            rendered.missing = not self._bind_external(node)
         elif node.kind is NodeKind.COLLECTION:
             self._render_collection(rendered)
         else:
@@ -233,11 +235,13 @@ class _Renderer:
         else:
             self._bindings[node.id] = wrap(values[0], of)
 
-    def _bind_external(self, node: Node, found: Mapping[str, object]) -> None:
-        if node.id in found:
-            self._bindings[node.id] = found[node.id]
-        else:
-            self._unknowns.put(node.id, [()])
+    def _bind_external(self, node: Node) -> bool:
+        """Let expressions see what the frame found; return whether it found something."""
+        if node.id in self._found:
+            self._bindings[node.id] = self._found[node.id]
+            return True
+        self._unknowns.put(node.id, [()])
+        return False
 
     # one expression
 

@@ -76,7 +76,8 @@ def _comments(rendered: Rendered) -> Iterator[str]:
         yield f"{node.id} is left out: its includeWhen, or that of a node it needs, is false"
         return
     if node.kind.is_external:
-        yield f"{node.id} reads {node.gvk.kind} ({node.gvk.api_version})"
+        missing = ", which is not among the observed objects" if rendered.missing else ""
+        yield f"{node.id} reads {node.gvk.kind} ({node.gvk.api_version}){missing}"
         return
     yield f"{node.id}{'' if rendered.at_once else ': ' + _waits(rendered)}"
     if rendered.included is None:

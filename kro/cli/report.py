@@ -14,7 +14,8 @@ from typing import Final
 from kro.errors import Excerpt
 from kro.refs import JsonObject, JsonValue
 
-_WIDTH: Final = 100
+_LONGEST: Final = 800
+"""Characters of a message in a text."""
 _UNPRINTABLE: Final = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]"
 )
@@ -42,7 +43,9 @@ class Diagnostic:
     hint: str = ""
     severity: Severity = Severity.ERROR
     source: str = ""
-    """The whole line of the file."""
+    """The line of the file; of a very long one, what is around the place."""
+    caret: int = 0
+    """Where in `source` the place is, from 0."""
     expression: Excerpt | None = None
     """The expression, where its place within the line could not be told."""
 
@@ -50,10 +53,10 @@ class Diagnostic:
         """Return `file:line:column: path: message (hint)`, then the line with a caret."""
         place = ":".join(str(part) for part in (self.file, self.line, self.column) if part)
         head = [place, "warning" if self.severity is Severity.WARNING else "", self.path]
-        message = self.message + (f" ({self.hint})" if self.hint else "")
+        message = _in_one_line(self.message) + (f" ({self.hint})" if self.hint else "")
         lines = [": ".join(part for part in (*head, message) if part)]
         if self.line and self.source.strip():
-            shown = Excerpt(text=self.source, line=1, column=self.column - 1).render(indent="")
+            shown = Excerpt(text=self.source, line=1, column=self.caret).render(indent="")
             number = str(self.line)
             first, _, caret = shown.partition("\n")
             lines.append(f"  {number} | {first}")
@@ -72,11 +75,19 @@ class Diagnostic:
             "severity": self.severity.value,
             "message": self.message,
             "hint": self.hint,
-            "source": self.source[: 10 * _WIDTH],
+            "source": self.source,
         }
         if self.expression is not None:
             data["expression"] = self.expression.render(indent="")
         return data
+
+
+def _in_one_line(message: str) -> str:
+    """Return a message without line ends, and without the middle of a very long expression."""
+    line = re.sub(r"\s*\n\s*", " ", message)
+    if len(line) > _LONGEST:
+        line = f"{line[: _LONGEST // 2]} … {line[-_LONGEST // 2 :]}"
+    return line
 
 
 def printable(text: str) -> str:

@@ -90,6 +90,7 @@ class RuleChecker:
             yield DefinitionError(
                 self._message(rule, schema, bindings) or f"failed rule: {text}",
                 path=path + place if isinstance(place, str) and path else path,
+                hint="" if "message" not in rule else f"rule: {text}",
             )
 
     def _message(self, rule: JsonObject, schema: JsonObject, bindings: dict[str, object]) -> str:

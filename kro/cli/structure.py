@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -16,6 +17,10 @@ _SEGMENT: Final = re.compile(r'\[(\d+)\]|\[("(?:[^"\\]|\\.)*")\]|([^.\[\]]+)')
 _SUBDOMAIN: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _NAME_LIMIT: Final = 63
 """Of definitions and instances: their names become values of labels."""
+
+
+MAX_ERRORS: Final = 100
+"""Of one sort, for one manifest; more are counted."""
 
 
 @dataclass(slots=True)
@@ -51,10 +56,10 @@ def judge(
     defaulted = apply_defaults(manifest, schema)
     assert isinstance(defaulted, dict)
     judged = Judged(defaulted)
-    judged.errors.extend(validate_value(defaulted, schema))
+    judged.errors.extend(_first(validate_value(defaulted, schema)))
     judged.errors.extend(_metadata_errors(manifest, namespaced=namespaced))
     broken = [error.path for error in judged.errors]
-    judged.errors.extend(rules.check(defaulted, schema, broken=broken))
+    judged.errors.extend(_first(rules.check(defaulted, schema, broken=broken)))
     paths = unknown_fields(manifest, schema)
     metadata = manifest.get("metadata")
     if isinstance(metadata, dict):
@@ -62,10 +67,23 @@ def judge(
         paths += unknown_fields(served, OBJECT_META, "metadata")
     judged.unknown.extend(
         _unknown(path, schema)
-        for path in paths
+        for path in paths[:MAX_ERRORS]
         if not any(path.startswith((f"{place}.", f"{place}[")) for place in broken)
     )
+    if len(paths) > MAX_ERRORS:
+        judged.unknown.append(_more(len(paths) - MAX_ERRORS, paths[MAX_ERRORS]))
     return judged
+
+
+def _first(errors: Sequence[AuthorError]) -> list[AuthorError]:
+    """Return so many errors that somebody may read them."""
+    if len(errors) <= MAX_ERRORS:
+        return list(errors)
+    return [*errors[:MAX_ERRORS], _more(len(errors) - MAX_ERRORS, errors[MAX_ERRORS].path)]
+
+
+def _more(count: int, path: str) -> AuthorError:
+    return DefinitionError(f"{count} more errors of this sort are not shown", path=path)
 
 
 def _metadata_errors(manifest: JsonObject, *, namespaced: bool) -> list[AuthorError]:

@@ -13,13 +13,16 @@ from kro.refs import JsonObject, JsonValue
 
 def verdicts(workspace: Workspace) -> Iterator[str]:
     """Yield a line for every manifest that is right, and for those that could not be judged."""
+    misread = _misread(workspace)
     for definition in workspace.definitions:
+        if definition.document.text.name in misread:
+            continue
         if definition.graph is not None and not has_errors(definition.errors):
             count = len(definition.graph.nodes)
             resources = f"{count} resource{'' if count == 1 else 's'}"
             yield _line(definition.document, DEFINITION_KIND, f"is valid ({resources})")
     for instance in workspace.instances:
-        if not has_errors(instance.errors):
+        if instance.document.text.name not in misread and not has_errors(instance.errors):
             kind = str(instance.value.get("kind"))
             yield _line(instance.document, kind, "is valid")
     for document in workspace.unchecked:
@@ -36,15 +39,16 @@ def report(workspace: Workspace) -> JsonObject:
     Shape: {valid, manifests: [{file, line, kind, name, valid}], diagnostics: [{file, line, column,
     path, severity, message, hint, source}]}; `valid` is null where nothing could be judged.
     """
+    misread = _misread(workspace)
     manifests: list[JsonValue] = [
-        _entry(definition.document, not has_errors(definition.errors))
+        _entry(definition.document, not has_errors(definition.errors), misread)
         for definition in workspace.definitions
     ]
     manifests += [
-        _entry(instance.document, not has_errors(instance.errors))
+        _entry(instance.document, not has_errors(instance.errors), misread)
         for instance in workspace.instances
     ]
-    manifests += [_entry(document, None) for document in workspace.unchecked]
+    manifests += [_entry(document, None, misread) for document in workspace.unchecked]
     diagnostics: list[Diagnostic] = workspace.diagnostics
     return {
         "valid": not workspace.broken,
@@ -57,7 +61,14 @@ def _line(document: Document, kind: str, verdict: str) -> str:
     return printable(f"{document.text.name}: {kind} {document.name} {verdict}")
 
 
-def _entry(document: Document, valid: bool | None) -> JsonObject:
+def _misread(workspace: Workspace) -> set[str]:
+    """Return the files whose YAML is wrong: their manifests may say something else."""
+    return {found.file for found in workspace.diagnostics if not found.path}
+
+
+def _entry(document: Document, valid: bool | None, misread: set[str]) -> JsonObject:
+    if document.text.name in misread and valid:
+        valid = False
     line, _ = document.text.position(document.root.start)
     return {
         "file": document.text.name,

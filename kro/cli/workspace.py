@@ -12,6 +12,7 @@ from typing import Final, Protocol
 
 from kro.cli.documents import Document, read_documents
 from kro.cli.kinds import CRD_GROUP_KIND, ManifestSchemas
+from kro.cli.places import find
 from kro.cli.report import Diagnostic, has_errors, in_order
 from kro.cli.rules import RuleChecker
 from kro.cli.structure import judge, object_schema
@@ -25,6 +26,7 @@ from kro.schema import (
     ChainedSchemas,
     CrdSchemas,
     KnownSchemas,
+    SchemaNotFound,
     Schemas,
     crd_gvk,
     definition_crd,
@@ -57,7 +59,17 @@ class Definition:
     spec: JsonValue
     """With the defaults of the definition's own CRD."""
     errors: list[Diagnostic] = field(default_factory=list)
+    shape: list[Diagnostic] = field(default_factory=list)
+    """What the CRD says to values that the builder may say better."""
     graph: Graph | None = None
+
+    def settle(self, found: Sequence[Diagnostic]) -> None:
+        """Add what the builder says, and of the CRD's errors those that it does not speak of."""
+        told = {diagnostic.path for diagnostic in self.errors}
+        spoken = {diagnostic.path for diagnostic in found}
+        self.errors += [one for one in self.shape if one.path not in spoken]
+        self.errors += [one for one in found if one.path not in told]
+        self.shape = []
 
 
 @dataclass(slots=True)
@@ -172,7 +184,9 @@ class _Judge:
             str(parts.get(key) or "") for key in ("group", "apiVersion", "kind")
         )
         definition = Definition(document, GVK(group, version, kind), spec)
-        definition.errors.extend(document.diagnose(error) for error in judged.errors)
+        for error in judged.errors:
+            stands = find(document.root, error.path).whole
+            (definition.shape if stands else definition.errors).append(document.diagnose(error))
         definition.errors.extend(document.diagnose(e, at_key=True) for e in judged.unknown)
         return definition
 
@@ -214,6 +228,8 @@ class _Judge:
                 free = [definition for definition in waiting if _in_cycle(definition, needs)]
                 for definition in free:
                     self._report_cycle(definition, needs[id(definition)])
+                for definition in free:
+                    self._know_untyped(definition)
             for definition in free:
                 self._build_one(definition, schemas)
             waiting = [definition for definition in waiting if definition not in free]
@@ -237,20 +253,32 @@ class _Judge:
         try:
             graph = build(document.name, definition.spec, schemas, gates=self._gates)
         except AuthorErrors as errors:
-            found = [document.diagnose(error) for error in _each(errors)]
-            _merge(definition, found)
-            scope = definition.spec.get("schema") if isinstance(definition.spec, dict) else None
-            cluster = isinstance(scope, dict) and scope.get("scope") == "Cluster"
-            resource = plural(gvk.kind) if gvk.kind else ""
-            self._schemas.setdefault(gvk, _UNTYPED)
-            self._mappings.setdefault(
-                gvk, Mapped(GVR(gvk.group, gvk.version, resource), not cluster)
-            )
+            definition.settle([document.diagnose(self._hinted(one)) for one in _each(errors)])
+            self._know_untyped(definition)
             return
+        definition.settle(())
         definition.graph = graph
         made = CrdSchemas([graph.crd])
         self._schemas.setdefault(gvk, made.schema(gvk))
         self._mappings.setdefault(gvk, made.mapping(gvk))
+
+    def _hinted(self, error: AuthorError) -> AuthorError:
+        """Return an error with what to do about a kind that is not known here."""
+        if not isinstance(error, SchemaNotFound) or error.hint or self._fetch is not None:
+            return error
+        hint = "if it is a custom kind, give its CRD with --crds, or use --cluster"
+        return DefinitionError(error.problem, path=error.path, excerpt=error.excerpt, hint=hint)
+
+    def _know_untyped(self, definition: Definition) -> None:
+        """Let others use the kind of a definition without a graph."""
+        gvk = definition.gvk
+        if gvk in self._manifests:
+            return
+        schema = definition.spec.get("schema") if isinstance(definition.spec, dict) else None
+        cluster = isinstance(schema, dict) and schema.get("scope") == "Cluster"
+        resource = plural(gvk.kind) if gvk.kind else ""
+        self._schemas.setdefault(gvk, _UNTYPED)
+        self._mappings.setdefault(gvk, Mapped(GVR(gvk.group, gvk.version, resource), not cluster))
 
     def _report_cycle(self, definition: Definition, needs: dict[GVK, Definition]) -> None:
         """A kind that is needed before it can exist would stay unknown in a cluster, too.
@@ -342,18 +370,6 @@ def _stranger(
         return DefinitionError(problem, path="apiVersion")
     hint = "give the file of its ResourceGraphDefinition, too"
     return DefinitionError(f"no definition of {gvk.kind} is given", path="kind", hint=hint)
-
-
-def _merge(definition: Definition, found: list[Diagnostic]) -> None:
-    """Add what the builder says; where it speaks of the same value, it says it best."""
-    spoken = {diagnostic.path for diagnostic in found}
-    definition.errors = [
-        error
-        for error in definition.errors
-        if error.path not in spoken or error.message.startswith("unknown field")
-    ]
-    told = {error.path for error in definition.errors}
-    definition.errors.extend(one for one in found if one.path not in told)
 
 
 def _in_cycle(definition: Definition, needs: dict[int, dict[GVK, Definition]]) -> bool:

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import celpy
 from cel_expr_python import cel
+from celpy.adapter import json_to_cel
 
 from kro.cel import DYN, Environment, Expression, schema_type, wrap
 from kro.refs import GVK
@@ -115,7 +116,7 @@ CASES: Final = {
 }
 """Expressions that all three implementations understand."""
 
-VARIABLES: Final = {
+VARIABLES: Final[dict[str, Any]] = {
     "schema": INSTANCE,
     "numbers": NUMBERS,
     "objects": OBJECTS,
@@ -148,7 +149,8 @@ def measured(work: Callable[[], object], *, repeat: int = 5) -> float:
 
 def typed_environment() -> tuple[Environment, dict[str, Any]]:
     """Return the environment and bindings that a graph would have."""
-    deployment = schema_type(BundledSchemas().schema(GVK("apps", "v1", "Deployment")), "__type_deploy")
+    schema = BundledSchemas().schema(GVK("apps", "v1", "Deployment"))
+    deployment = schema_type(schema, "__type_deploy")
     instance = schema_type(INSTANCE_SCHEMA, "__type_schema")
     assert deployment is not None
     assert instance is not None
@@ -163,7 +165,7 @@ def rows() -> list[Row]:
     typed, bindings = typed_environment()
     native = cel.NewEnv(variables=dict.fromkeys(VARIABLES, cel.Type.DYN))
     slow = celpy.Environment()
-    activation = {name: celpy.json_to_cel(value) for name, value in VARIABLES.items()}
+    activation = {name: json_to_cel(value) for name, value in VARIABLES.items()}
     found: list[Row] = []
     for name, source in CASES.items():
         ours: Expression = dynamic.compile(source)

@@ -222,7 +222,12 @@ _OF_SCALAR: Final = re.compile(r"dy\.\?|dy\[\?|has\(dy")
 _LISTS: Final = re.compile(r"\.(indexOf|lastIndexOf|reverse)\(")
 _NO_LISTS: Final = re.compile(
     r"overload for '(indexOf|lastIndexOf|reverse)' applied to '\((list|dyn)"
+    r"|No matching overloads found : \(list\)\.(indexOf|lastIndexOf|reverse)\("
 )
+_NO_ORDER: Final = re.compile(
+    r"overload for '_[<>]=?_' applied to '\((int|uint|double), (int|uint|double)\)'"
+)
+_MACRO: Final = re.compile(r"\.(all|exists|exists_one|map|filter|optMap)\(|cel\.bind\(")
 
 
 def _unordered(value: Any) -> Any:
@@ -266,9 +271,44 @@ RULES: Final[dict[str, Rule]] = {
         lambda text, one, two: (
             bool(_LISTS.search(text))
             and (
-                (two.result == "compile" and bool(_NO_LISTS.search(two.text)))
+                bool(_NO_LISTS.search(two.text))
                 or (one.result == two.result and one.value == two.value and "dyn" in one.type)
             )
+        )
+    ),
+    "§2.6: positions count code points, and the end of the text is one": (
+        lambda text, one, two: (
+            "substring(" in text
+            and one.type == two.type
+            and ("substring" in two.text or "index out of range" in one.text)
+        )
+    ),
+    "§2.2: NaN has no order": (lambda _, one, two: "NaN values cannot be ordered" in one.text),
+    "§2.2: behind a macro, kinds of numbers are ordered among each other": (
+        lambda text, one, two: (
+            two.result == "compile"
+            and bool(_NO_ORDER.search(two.text))
+            and bool(_MACRO.search(text))
+        )
+    ),
+    "§2.2: null and bytes are no keys, which a literal shows at once": (
+        lambda _, one, two: one.result == "compile" and "invalid qualifier type" in one.text
+    ),
+    "§2.2: a type that nothing determines is that of the first overload of cel-go": (
+        lambda text, one, two: (
+            "-(" in text
+            and one.result == two.result
+            and one.type.replace("double", "int") == two.type.replace("double", "int")
+        )
+    ),
+    "§2.2: what cannot be a key is in no map": _other_says(
+        "No matching overloads found : @in", "value"
+    ),
+    "§2.2: the first failing operand of && and || speaks": (
+        lambda text, one, two: (
+            one.text == "no such overload"
+            and two.result == "pending"
+            and ("||" in text or "&&" in text)
         )
     ),
     "§2.4: there is no duration(int)": (

@@ -24,6 +24,7 @@ from kro.cli.output import to_json
 from kro.cli.report import as_text
 from kro.cli.validation import report, verdicts
 from kro.cli.workspace import open_workspace
+from kro.cli.yaml_nodes import read_nodes
 from kro.refs import GVK
 from kro.schema import BundledSchemas, Schemas
 
@@ -131,7 +132,7 @@ def _seeds() -> tuple[list[str], list[dict[str, Any]]]:
     cases = yaml.load(_CASES.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     texts += [yaml.safe_dump(case["rgd"], sort_keys=False) for case in cases[::5]]
     values = [
-        value for text in texts for value in yaml.safe_load_all(text) if isinstance(value, dict)
+        root.value for text in texts for root in read_nodes(text)[0] if isinstance(root.value, dict)
     ]
     return texts, values
 
@@ -148,9 +149,13 @@ def _input(source: random.Random, seeds: list[str], values: list[dict[str, Any]]
     documents = [
         _mutated(source, source.choice(values), values) for _ in range(source.choice((1, 1, 1, 2)))
     ]
-    return yaml.dump_all(documents, sort_keys=False, allow_unicode=True).encode(
-        "utf-8", "surrogatepass"
+    dumped: str = yaml.dump_all(
+        documents,
+        Dumper=getattr(yaml, "CSafeDumper", yaml.SafeDumper),
+        sort_keys=False,
+        allow_unicode=True,
     )
+    return dumped.encode("utf-8", "surrogatepass")
 
 
 def _mutated_text(source: random.Random, text: str, seeds: list[str]) -> str:

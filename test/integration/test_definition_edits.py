@@ -1,4 +1,4 @@
-"""What an edit of a definition does: a revision or none, and what its instances run on meanwhile."""
+"""What an edit of a definition does: a revision or none, and what its instances run on."""
 
 from __future__ import annotations
 

@@ -275,7 +275,7 @@ async def test_a_cluster_of_kro_go_is_taken_over_without_a_new_revision(
 async def _as_kro_go_left_it(user: Kube, kind: str) -> None:
     """Make the objects of a definition as kro (Go) v0.9 writes them, after its third edit."""
     name = kind.lower()
-    written = await user.client.create(
+    written: Json = await user.client.create(
         DEFINITIONS,
         {**greeter(kind), "metadata": {"name": name, "finalizers": ["kro.run/finalizer"]}},
     )
@@ -310,7 +310,7 @@ async def _as_kro_go_left_it(user: Kube, kind: str) -> None:
 
 async def _revision_of_kro_go(user: Kube, owner: Json, number: int, spec: Json) -> None:
     name = owner["metadata"]["name"]
-    revision = await user.client.create(
+    revision: Json = await user.client.create(
         REVISIONS,
         {
             "apiVersion": "internal.kro.run/v1alpha1",

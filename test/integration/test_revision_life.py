@@ -1,4 +1,4 @@
-"""Revisions that others write, delete, orphan or hold: which one counts, and which number is next."""
+"""Revisions that others write, delete, orphan or hold: which one counts, which number is next."""
 
 from __future__ import annotations
 

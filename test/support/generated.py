@@ -69,7 +69,7 @@ async def until_says(kube: Kube, name: str, kind: str, status: str, text: str = 
 async def revisions(kube: Kube, name: str) -> list[Json]:
     """Return the definition's revisions by number."""
     page = await kube.client.list(REVISIONS, field_selector=f"spec.snapshot.name={name}")
-    return sorted(page.items, key=lambda revision: revision["spec"]["revision"])  # type: ignore[index,call-overload,return-value]
+    return sorted(page.items, key=lambda revision: revision["spec"]["revision"])
 
 
 async def numbers(kube: Kube, name: str) -> list[int]:

@@ -73,7 +73,7 @@ CLAIM_INDEX: Final = "crd"
 
 MISSING_KIND_RETRY_S: Final = 60.0
 """How often a kind is looked for that no CRD will announce: one of an aggregated API."""
-ESTABLISHED_S: Final = 1.0
+ESTABLISHED_S: Final = 3.0
 """How long the API server may take to serve a CRD before the status tells that it does not."""
 SYNC_S: Final = 5.0
 """How long a pass waits for a kind to be watched; later passes only look."""

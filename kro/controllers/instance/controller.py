@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from kro.controllers.instance.applyset import applyset_id
 from kro.controllers.instance.children import Children
@@ -23,6 +23,7 @@ from kro.controllers.instance.reconcile import Reconciliation
 from kro.controllers.instance.report import Report
 from kro.controllers.instance.status import conditions_of
 from kro.errors import InvariantError
+from kro.graph import Graph
 from kro.graph.evaluation import InstanceState
 from kro.refs import GVK, GVR, JsonObject, Mapped, NamespacedName
 from kro.runtime import (
@@ -37,6 +38,7 @@ from kro.runtime import (
     spec_changed,
 )
 from kro.runtime.client import Client
+from kro.schema import apply_defaults
 
 Served: TypeAlias = Serving | Unavailable | None
 """What a kind is served with; None: its definition is gone, instances can only be deleted."""
@@ -143,6 +145,8 @@ class InstanceController:
             kind.metrics.conditions_persisted(kind.mapped.gvr, name, conditions_of(live))
         served = self._served
         graph = served.graph if isinstance(served, Serving) else None
+        if graph is not None:
+            live = _with_defaults(live, graph)
         report = Report(kind, live, graph=graph)
         set_id = applyset_id(name, kind.gvk.group_kind)
         with kind.coordinator.cycle(kind.key(name)) as cycle:
@@ -183,6 +187,20 @@ class InstanceController:
         if not served.retry:
             return Settled()
         return CheckAgain(after_s=kind.settings.requeue_s or 60.0, why=served.message)
+
+
+def _with_defaults(live: JsonObject, graph: Graph) -> JsonObject:
+    """Return the instance with the defaults that its schema has gained since it was stored.
+
+    The API server fills them in whenever it answers, but a change of the CRD is no event of the
+    instances: what a watch has brought lacks them until an instance is written.
+    """
+    properties = graph.instance.schema.get("properties")
+    schema = properties.get("spec") if isinstance(properties, dict) else None
+    if not isinstance(schema, dict):
+        return live
+    known: JsonObject = {"spec": live["spec"]} if "spec" in live else {}
+    return {**live, **cast("JsonObject", apply_defaults(known, {"properties": {"spec": schema}}))}
 
 
 def is_terminating(live: JsonObject) -> bool:

@@ -457,6 +457,7 @@ class Client:
             accept=_METADATA_ACCEPT if options.get("metadata_only") else _JSON,
             replay=Replay.ONCE,
             starts_kind=True,
+            loads=bool(options.get("send_initial_events")),
         )
         async with self._transport.stream(request) as response:
             stream = WatchStream(

@@ -100,6 +100,9 @@ class Request:
     """The identity that the last attempt was made with."""
     starts_kind: bool = False
     """A list or watch, which the storage of a new kind may refuse for some milliseconds."""
+    loads: bool = False
+    """A watch that brings the present state first. Whoever loads holds the number of loads at once
+    low; only watches that resume come in hundreds at once, when an API server restarts."""
 
     @property
     def is_write(self) -> bool:
@@ -215,7 +218,8 @@ class Transport:
     async def _open(self, http: aiohttp.ClientSession, request: Request) -> aiohttp.ClientResponse:
         starting = 0
         renewed = False
-        await self._openings.take()
+        if not request.loads:
+            await self._openings.take()
         while True:
             try:
                 return await self._open_once(http, request)

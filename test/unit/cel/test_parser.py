@@ -36,7 +36,8 @@ def problem(source: str) -> ExpressionError:
         "[1, 2,] == [1, 2] && {'a': 1,} == {'a': 1} && [,].size() == 0",
         "{'a.b': 1}.`a.b` == 1",
         r"'\a\b\f\n\r\t\v\\\'\"\?\`\x41\101\u0041\U00000041'.size() == 16",
-        r"r'\n'.size() == 2 && b'\xff\377' == b'\377\xff' && '''a'b''' == \"a'b\"",
+        r"r'\n'.size() == 2 && b'\xff\377' == b'\377\xff'",
+        "'''a'b''' == \"a'b\"",
         "true // a comment",
         "{'if': 1}.if == 1 && {'namespace': 2}.namespace == 2",
         "[1,\n 2]\n == [1, 2]",
@@ -92,9 +93,7 @@ def test_syntax_error_says_where_and_what(source: str, text: str, column: int) -
         pytest.param(lambda n: "[1].map(x, " * n + "1" + ")" * n, 120, 260, id="macros"),
     ],
 )
-def test_nesting_has_a_limit_and_works_up_to_it(
-    shape: object, fits: int, breaks: int
-) -> None:
+def test_nesting_has_a_limit_and_works_up_to_it(shape: object, fits: int, breaks: int) -> None:
     """250 levels work whatever the caller's stack; one more is an author error (cel.md §2.1)."""
     assert callable(shape)
     ENVIRONMENT.compile(shape(fits)).evaluate({})

@@ -72,7 +72,7 @@ def test_quoted_text_is_exactly_the_text() -> None:
     """The literal of a piece evaluates back to the piece, whatever is in it."""
     from kro.cel import Environment
 
-    text = "quote \" backslash \\ tab \t line \n return \r nul \x00 é 😀 ${"
+    text = 'quote " backslash \\ tab \t line \n return \r nul \x00 é 😀 ${'
     assert Environment().compile(quote(text)).evaluate({}) == text
     assert Environment().compile(Template.literal(text)).evaluate({}) == text
 
