@@ -64,7 +64,8 @@ def build(
         finally:
             reader.join()
     if code != 0:
-        raise ControlPlaneError(f"Go could not build {label}:\n" + "\n".join(progress.tail))
+        words = "\n".join(progress.tail)
+        raise ControlPlaneError(f"Go could not build {label} (it ended with {code}):\n{words}")
     say(f"built {label} in {time.monotonic() - started:.0f} s")
     return target
 
@@ -88,11 +89,12 @@ class _Progress:
     def read(self, lines: Iterable[str]) -> None:
         for line in lines:
             text = line.rstrip()
-            self.tail.append(text)
             if text.startswith("go: downloading"):
                 self.modules += 1
             elif text and " " not in text:
                 self.packages += 1
+            else:  # what is left when it fails is what went wrong
+                self.tail.append(text)
 
     def __str__(self) -> str:
         return f"{self.modules} modules fetched, {self.packages} packages compiled"
