@@ -15,6 +15,7 @@ from kro.controllers.definition import (
     OWNER_INDEX,
     DefinitionController,
     GeneratedCrds,
+    GeneratedKind,
     Issuer,
     ServedKinds,
 )
@@ -181,7 +182,11 @@ class Parts:
             client=self.client,
             clock=self._clock,
             definitions=self._definitions,
-            crds=GeneratedCrds(client=self.client, crds=self._crds),
+            kind=GeneratedKind(
+                crds=GeneratedCrds(client=self.client, crds=self._crds),
+                served=ServedKinds(registry=self.registry, make=self._instance_controller),
+                progress_s=settings.progress_requeue_delay_s,
+            ),
             issuer=Issuer(
                 client=self.client,
                 revisions=self._revisions,
@@ -191,7 +196,6 @@ class Parts:
             kinds=kinds,
             compiler=compiler,
             compiled=compiled,
-            served=ServedKinds(registry=self.registry, make=self._instance_controller),
             metrics=of_definitions,
             allow_crd_deletion=settings.allow_crd_deletion,
             progress_s=settings.progress_requeue_delay_s,

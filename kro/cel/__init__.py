@@ -1,15 +1,7 @@
 """CEL: parse, check, compile, evaluate. What other packages use of it is exported here."""
 
 from kro.cel.assign import accepts, is_bool_result
-from kro.cel.environment import Environment
-from kro.cel.expression import Expression, NativeValue, Pending, Step
-from kro.cel.fieldnames import escape_field
-from kro.cel.library import CONDITION, RUNTIME, RUNTIME_VALUE, Condition
-from kro.cel.references import ConditionRead, NewCondition, References
-from kro.cel.schema_types import schema_type
-from kro.cel.source import Match, Template, is_standalone, parse_template, scan
-from kro.cel.syntax import Ast
-from kro.cel.types import (
+from kro.cel.celtypes import (
     BOOL,
     BYTES,
     DOUBLE,
@@ -28,6 +20,14 @@ from kro.cel.types import (
     optional_of,
     struct,
 )
+from kro.cel.environment import Environment
+from kro.cel.expression import Expression, NativeValue, Pending, Step
+from kro.cel.fieldnames import escape_field
+from kro.cel.library import CONDITION, RUNTIME, RUNTIME_VALUE, Condition
+from kro.cel.references import ConditionRead, NewCondition, References
+from kro.cel.schema_types import schema_type
+from kro.cel.source import Match, Template, is_standalone, parse_template, scan
+from kro.cel.syntax import Ast
 from kro.cel.values import OMIT, Omit
 from kro.cel.wrapped import wrap
 

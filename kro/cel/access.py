@@ -76,6 +76,8 @@ def has(operand: Value, field: str) -> bool:
 
 def index(operand: Value, key: Value) -> Value:
     """Return `operand[key]`."""
+    if operand is NONE:
+        return NONE
     if type(key) not in _KEYS:
         raise _no_key(key)
     if is_list(operand):
@@ -93,7 +95,7 @@ def index(operand: Value, key: Value) -> Value:
             raise NoSuchOverload
         return operand.get(key)
     if type(operand) is Optional:
-        return find(operand.content, key) if operand.has_value else operand
+        return find(operand.content, key)
     return _missing(key)
 
 
@@ -128,6 +130,8 @@ def _position(key: Value) -> int:
 
 def find(operand: Value, key: Value) -> Optional:
     """Return `operand[?key]` or `operand.?key`: an optional, empty if there is no such."""
+    if operand is NONE:
+        return operand
     if type(key) not in _KEYS:
         raise _no_key(key)
     if is_map(operand):
@@ -142,7 +146,7 @@ def find(operand: Value, key: Value) -> Optional:
         position = _position(key)
         return Optional(operand[position]) if 0 <= position < len(operand) else NONE
     if type(operand) is Optional:
-        return find(operand.content, key) if operand.has_value else operand
+        return find(operand.content, key)
     return NONE
 
 

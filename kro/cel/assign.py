@@ -5,7 +5,7 @@ The odd cases are the reference's.
 
 from __future__ import annotations
 
-from kro.cel.types import CelType, Kind
+from kro.cel.celtypes import CelType, Kind
 from kro.cel.unify import is_assignable
 
 

@@ -13,6 +13,22 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Final, Protocol
 
+from kro.cel.celtypes import (
+    BOOL,
+    BYTES,
+    DOUBLE,
+    DYN,
+    ERROR,
+    INT,
+    NULL,
+    STRING,
+    UINT,
+    CelType,
+    Kind,
+    list_of,
+    map_of,
+    optional_of,
+)
 from kro.cel.fieldnames import KEYWORDS
 from kro.cel.functions import LiteralCheck, Overload
 from kro.cel.operators import CROSS_TYPE_COMPARISONS
@@ -29,22 +45,6 @@ from kro.cel.syntax import (
     Node,
     OptionalMap,
     Select,
-)
-from kro.cel.types import (
-    BOOL,
-    BYTES,
-    DOUBLE,
-    DYN,
-    ERROR,
-    INT,
-    NULL,
-    STRING,
-    UINT,
-    CelType,
-    Kind,
-    list_of,
-    map_of,
-    optional_of,
 )
 from kro.cel.unify import Substitution, finished, instantiate, most_general, parameters
 from kro.cel.values import Uint
@@ -484,7 +484,7 @@ class Checker:
 
     def _optional_map(self, node: OptionalMap) -> CelType:
         target = self._known(self._check(node.target))
-        content = target.params[0] if target.kind is Kind.OPTIONAL else DYN
+        content = target.params[0] if target.kind is Kind.OPTIONAL else self._substitution.fresh()
         if target.kind not in {Kind.OPTIONAL, Kind.DYN, Kind.NULL, Kind.ERROR}:
             self._mismatch(node, "hasValue", (target,), member=True)
             content = ERROR

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
+from kro.cel.celtypes import DYN, CelType, Kind
 from kro.cel.check import Checked
 from kro.cel.emit import Emitter, Operand, Program, Variable
 from kro.cel.fieldnames import unescape_field
@@ -33,7 +34,6 @@ from kro.cel.syntax import (
     OptionalMap,
     Select,
 )
-from kro.cel.types import DYN, CelType, Kind
 from kro.cel.values import Value, kind_of
 
 MAX_NESTING: Final = 12

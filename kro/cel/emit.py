@@ -15,11 +15,11 @@ from typing import Any, Final, TypeAlias
 
 from kro.cel import access, arithmetic, values
 from kro.cel.budget import charge
+from kro.cel.celtypes import CelType, Kind
 from kro.cel.failures import Failure, NoSuchOverload
 from kro.cel.functions import Overload
 from kro.cel.parser import children
 from kro.cel.syntax import Call, Ident, Literal, Node, Select
-from kro.cel.types import CelType, Kind
 from kro.cel.values import NONE, KeyedMap, Optional, Uint, Value, kind_of
 from kro.cel.wrapped import Object
 

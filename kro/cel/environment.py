@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, Final, Self, TypeVar
 
 from kro.cel import library as libraries
+from kro.cel.celtypes import CelType
 from kro.cel.check import Checked, Checker, Signatures
 from kro.cel.codegen import Generator, Recorder
 from kro.cel.emit import Program
@@ -21,7 +22,6 @@ from kro.cel.parser import MAX_DEPTH, Parser, height
 from kro.cel.references import References, references
 from kro.cel.source import Template
 from kro.cel.syntax import Ast, Literal, Node
-from kro.cel.types import CelType
 from kro.cel.values import Value
 from kro.errors import AuthorErrors, ExpressionError
 

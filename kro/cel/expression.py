@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from kro.cel import budget
+from kro.cel.celtypes import CelType
 from kro.cel.emit import Program
 from kro.cel.failures import BudgetExceeded, DataMissing, Failure
 from kro.cel.library.conditions import Condition
 from kro.cel.output import to_native
 from kro.cel.source import Template
-from kro.cel.types import CelType
 from kro.cel.values import Omit, Value, is_list, type_name
 from kro.errors import EvaluationError, Excerpt
 from kro.refs import JsonValue

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn, Protocol, TypeAlias
 
+from kro.cel.celtypes import CelType
 from kro.cel.syntax import Call, Node
-from kro.cel.types import CelType
 
 Implementation: TypeAlias = Callable[..., Any]
 """Takes the run-time values (`kro.cel.values`), receiver first; returns one or raises `Failure`."""

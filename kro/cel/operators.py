@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from kro.cel.functions import Function, Library, Overload
-from kro.cel.types import (
+from kro.cel.celtypes import (
     BOOL,
     BYTES,
     DOUBLE,
@@ -20,6 +19,7 @@ from kro.cel.types import (
     optional_of,
     param,
 )
+from kro.cel.functions import Function, Library, Overload
 
 _A: Final = param("A")
 _B: Final = param("B")

@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from kro.cel.fieldnames import escape_field
-from kro.cel.types import (
+from kro.cel.celtypes import (
     BOOL,
     BYTES,
     DOUBLE,
@@ -21,6 +20,7 @@ from kro.cel.types import (
     CelType,
     Kind,
 )
+from kro.cel.fieldnames import escape_field
 from kro.cel.wrapped import properties, view_of
 from kro.refs import JsonObject
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from itertools import repeat
 from typing import Final
 
-from kro.cel.types import DYN, CelType, Kind
+from kro.cel.celtypes import DYN, CelType, Kind
 
 _NULLABLE: Final = frozenset(
     {Kind.NULL, Kind.OPAQUE, Kind.OPTIONAL, Kind.STRUCT, Kind.TIMESTAMP, Kind.DURATION}

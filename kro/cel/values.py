@@ -26,10 +26,10 @@ from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Final, TypeAlias, final
 
-from kro.cel import types
+from kro.cel import celtypes
 from kro.cel.budget import charge
+from kro.cel.celtypes import CelType, Kind
 from kro.cel.failures import Failure, NoSuchOverload
-from kro.cel.types import CelType, Kind
 
 Value: TypeAlias = Any
 """Any run-time value of the table above."""
@@ -127,7 +127,7 @@ class Optional:
         return f"optional.of({self._content!r})" if self.has_value else "optional.none()"
 
 
-NONE: Final = Optional.none()
+NONE: Final[Optional] = Optional.none()
 
 
 @final
@@ -157,7 +157,7 @@ class Omit:
     """The class of `OMIT`, the sentinel that removes the field or element it lands in."""
 
     __slots__ = ()
-    cel_type: ClassVar[CelType] = types.opaque("kro.omit")
+    cel_type: ClassVar[CelType] = celtypes.opaque("kro.omit")
 
     def __repr__(self) -> str:
         """Return the call that makes it."""

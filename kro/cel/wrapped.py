@@ -12,12 +12,12 @@ import binascii
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, final
 
-from kro.cel import types
+from kro.cel import celtypes
 from kro.cel.budget import charge
+from kro.cel.celtypes import CelType
 from kro.cel.failures import Failure, NoSuchKey
 from kro.cel.fieldnames import unescape_field
 from kro.cel.library.times import parse_date, parse_date_time, parse_worded_duration
-from kro.cel.types import CelType
 from kro.cel.values import (
     INT_MAX,
     INT_MIN,
@@ -139,7 +139,7 @@ class Object(ObjectValue, EqualByRule):
     """An object with declared properties. A property that holds null counts as absent."""
 
     __slots__ = ("_raw", "_views")
-    cel_type = types.struct("object", {})
+    cel_type = celtypes.struct("object", {})
 
     def __init__(self, raw: dict[str, Any], views: _Views) -> None:
         self._raw = raw
@@ -454,6 +454,6 @@ def wrap(value: Any, type_: CelType | None) -> Value:
     if type_ is None or value is None:
         return value
     view = type_.view
-    if view is None and type_.kind is types.Kind.LIST and callable(type_.params[0].view):
+    if view is None and type_.kind is celtypes.Kind.LIST and callable(type_.params[0].view):
         return TypedList(value, type_.params[0].view)
     return view(value) if callable(view) else value

@@ -4,8 +4,8 @@ Exit codes: 0 well, 1 what the author wrote cannot work (or the cluster could no
 command line is wrong.
 
 A command is a module with `DESCRIPTION`, `add_arguments` and `run`; only the one that runs is
-imported. Parsing is argparse's: typer took 240 ms of CPU time and 13 MiB to read the arguments of
-`kro validate`, argparse takes 15 ms (ARCHITECTURE has the decision).
+imported. Parsing is argparse's: typer (0.29, with the pydantic that it loads) took some 150 ms of
+CPU time and 12 MiB to read the arguments of `kro validate`, half of what the whole command takes.
 """
 
 from __future__ import annotations
@@ -62,6 +62,8 @@ def run_app(arguments: Sequence[str]) -> int:
     except ClusterError as error:
         print(f"kro: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
     except BrokenPipeError:
         # Whoever read us has had enough; Python must not try to flush once more at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -16,7 +16,7 @@ from typing import Final
 
 from kro.cel import scan
 from kro.cli.documents import Document, diagnose
-from kro.cli.places import Text
+from kro.cli.places import Text, character_offsets
 from kro.cli.report import Diagnostic, Severity
 from kro.cli.workspace import FetchSchemas, judge_documents
 from kro.cli.yaml_nodes import Node, read_nodes
@@ -165,10 +165,11 @@ class _Conversion:
             elif isinstance(one.children, list):
                 work.extend(one.children)
             elif isinstance(one.value, str) and "${" in one.value:
-                source = self._source(one)
-                converted = _with_schema(source)
-                if converted != source:
-                    self._edits.append(_Edit(one.start, one.start + len(source), converted))
+                offsets = list(character_offsets(self._content, one))
+                for index in _instance_reads(one.value):
+                    if index < len(offsets):
+                        place = offsets[index]
+                        self._edits.append(_Edit(place, place, "schema."))
 
     # edits
 
@@ -220,28 +221,17 @@ def _without_trailing(text: str) -> str:
     return "\n".join(lines).rstrip()
 
 
-def _with_schema(source: str) -> str:
-    """Return a scalar's text with `schema.` where its expressions speak of the instance."""
+def _instance_reads(text: str) -> Iterator[int]:
+    """Yield where the expressions of a text begin to speak of the instance."""
     try:
-        matches = scan(source)
+        matches = scan(text)
     except ExpressionError:
-        return source
-    parts: list[str] = []
-    position = 0
+        return
     for match in matches:
-        parts.append(source[position : match.start + 2])
-        parts.extend(_outside_literals(match.source))
-        position = match.end - 1
-    return "".join([*parts, source[position:]])
-
-
-def _outside_literals(expression: str) -> Iterator[str]:
-    position = 0
-    for literal in _LITERAL.finditer(expression):
-        yield _FORMER_ROOTS.sub("schema.", expression[position : literal.start()])
-        yield literal[0]
-        position = literal.end()
-    yield _FORMER_ROOTS.sub("schema.", expression[position:])
+        literals = [found.span() for found in _LITERAL.finditer(match.source)]
+        for found in _FORMER_ROOTS.finditer(match.source):
+            if not any(start <= found.start() < end for start, end in literals):
+                yield match.start + 2 + found.start()
 
 
 def _edited(content: str, edits: Sequence[_Edit]) -> str:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import re
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from typing import Final
 
 from kro.cli.yaml_nodes import Node
@@ -146,59 +147,61 @@ def _keys(path: str, keys: dict[str, tuple[int, Node]]) -> Iterator[tuple[str, s
 
 
 def _aligned(content: str, node: Node, wanted: int) -> int | None:
-    """Return where in the file the character number `wanted` of a scalar's value comes from."""
+    return next(islice(character_offsets(content, node), wanted, None), None)
+
+
+def character_offsets(content: str, node: Node) -> Iterator[int]:
+    """Yield where in the file each character of a text comes from, as far as that can be told."""
     properties = _PROPERTIES.match(content, node.start, node.end)
     start = properties.end() if properties else node.start
-    if content[start : start + 1] == "|":
-        return _in_literal(content, start, node, wanted)
-    if content[start : start + 1] == ">":
-        start = content.find("\n", start) + 1
-        quote = ""
-    else:
-        quote = content[start] if content[start : start + 1] in ("'", '"') else ""
-        start += len(quote)
-    return _in_flow(content, start, node, wanted, quote)
+    first = content[start : start + 1]
+    if first == "|":
+        return _in_literal(content, start, node)
+    if first == ">":
+        return _in_flow(content, content.find("\n", start) + 1, node, "")
+    quote = first if first in ("'", '"') else ""
+    return _in_flow(content, start + len(quote), node, quote)
 
 
-def _in_literal(content: str, start: int, node: Node, wanted: int) -> int | None:
+def _in_literal(content: str, start: int, node: Node) -> Iterator[int]:
     """Below `|`, every line stands as it is, behind the indentation of the first one."""
-    value = str(node.value)
+    value = str(node.value).split("\n")
     header_end = content.find("\n", start)
+    if header_end < 0:
+        return
     lines = content[header_end + 1 : node.end].split("\n")
-    explicit = re.search(r"\d", content[start:header_end])
+    indent = _indent(lines)
+    if re.search(r"\d", content[start:header_end]):  # the indentation is given: lines may have more
+        indent -= _indent(value)
+    offset = header_end + 1
+    for shown, line in zip(value, lines, strict=False):
+        for column in range(len(shown) + 1):
+            yield offset + min(indent + column, len(line))
+        offset += len(line) + 1
+
+
+def _indent(lines: Sequence[str]) -> int:
     first = next((line for line in lines if line.strip()), "")
-    indent = len(first) - len(first.lstrip(" "))
-    if explicit:
-        shown = next((line for line in value.split("\n") if line.strip()), "")
-        indent -= len(shown) - len(shown.lstrip(" "))
-    number = value.count("\n", 0, wanted)
-    column = wanted - (value.rfind("\n", 0, wanted) + 1)
-    if header_end < 0 or number >= len(lines):
-        return None
-    offset = header_end + 1 + sum(len(line) + 1 for line in lines[:number])
-    return offset + min(indent + column, len(lines[number]))
+    return len(first) - len(first.lstrip(" "))
 
 
-def _in_flow(content: str, start: int, node: Node, wanted: int, quote: str) -> int | None:
+def _in_flow(content: str, start: int, node: Node, quote: str) -> Iterator[int]:
     """Elsewhere, line ends are folded into spaces: everything else comes one by one."""
-    value = str(node.value)
     place = start
-    for number, character in enumerate(value):
+    for character in str(node.value):
         escape = _ESCAPE.match(content, place) if quote == '"' else None
-        if not character.isspace() or escape:
-            place = _SPACE.match(content, place).end() if not escape else place  # type: ignore[union-attr]
+        if not escape and not character.isspace():
+            place = _SPACE.match(content, place).end()  # type: ignore[union-attr]
             escape = _ESCAPE.match(content, place) if quote == '"' else None
-            while escape and escape[0][1:2] in "\r\n":
-                place = escape.end()
-                escape = _ESCAPE.match(content, place)
+        while escape and escape[0][1:2] in "\r\n":
+            place = escape.end()
+            escape = _ESCAPE.match(content, place)
         if place >= node.end:
-            return None
-        if number == wanted:
-            return place
+            return
+        yield place
         if escape:
             place = escape.end()
         elif quote == "'" and character == "'":
             place += 2
         elif not character.isspace() or content[place] in " \t":
             place += 1
-    return None

@@ -170,6 +170,7 @@ class _Reader:
         self._generated: dict[GVK, CelType | None] = {}
         if options.crds:
             for definition in open_workspace(options.crds, gates=self._gates).definitions:
+                self.diagnostics.extend(definition.errors)
                 if definition.graph is not None:
                     crd = definition.graph.crd
                     self._generated[definition.gvk] = schema_type(

@@ -15,15 +15,17 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="hack/fuzz", description=__doc__)
     parser.add_argument(
         "test",
-        choices=("cel", "cel-garbage"),
-        help="compare with cel-expr-python; or see that only author errors come out",
+        choices=("cel", "cel-garbage", "validate"),
+        help="compare with cel-expr-python; or see that only author errors come out, of "
+        "expressions or of whole definition files",
     )
     parser.add_argument("--minutes", type=float, default=60.0, help="stop after this time")
     parser.add_argument("--inputs", type=int, default=1_000_000, help="stop after so many inputs")
     parser.add_argument("--seed", type=int, default=0, help="start of the seeds")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
     options = parser.parse_args(arguments)
-    test = "fuzz.differential" if options.test == "cel" else "fuzz.garbage"
+    modules = {"cel": "differential", "cel-garbage": "garbage", "validate": "validate"}
+    test = f"fuzz.{modules[options.test]}"
     tally = shards.run(
         test,
         seed=options.seed,

@@ -19,29 +19,29 @@ from cel_expr_python import cel
 from cel_expr_python.ext import ext_bindings, ext_optional, ext_strings
 
 from fuzz.expressions import VARIABLES, Generator, bindings
-from kro.cel import types
+from kro.cel import celtypes
+from kro.cel.celtypes import CelType, Kind
 from kro.cel.environment import Environment
 from kro.cel.failures import BudgetExceeded, DataMissing, Failure
-from kro.cel.types import CelType, Kind
 from kro.cel.values import Value, kind_of
 from kro.errors import AuthorErrors
 
 _TYPES: Final[dict[str, tuple[CelType, Any]]] = {
-    "int": (types.INT, cel.Type.INT),
-    "double": (types.DOUBLE, cel.Type.DOUBLE),
-    "string": (types.STRING, cel.Type.STRING),
-    "bool": (types.BOOL, cel.Type.BOOL),
-    "list(int)": (types.list_of(types.INT), cel.Type.List(cel.Type.INT)),
-    "list(string)": (types.list_of(types.STRING), cel.Type.List(cel.Type.STRING)),
+    "int": (celtypes.INT, cel.Type.INT),
+    "double": (celtypes.DOUBLE, cel.Type.DOUBLE),
+    "string": (celtypes.STRING, cel.Type.STRING),
+    "bool": (celtypes.BOOL, cel.Type.BOOL),
+    "list(int)": (celtypes.list_of(celtypes.INT), cel.Type.List(cel.Type.INT)),
+    "list(string)": (celtypes.list_of(celtypes.STRING), cel.Type.List(cel.Type.STRING)),
     "map(string, int)": (
-        types.map_of(types.STRING, types.INT),
+        celtypes.map_of(celtypes.STRING, celtypes.INT),
         cel.Type.Map(cel.Type.STRING, cel.Type.INT),
     ),
     "map(string, string)": (
-        types.map_of(types.STRING, types.STRING),
+        celtypes.map_of(celtypes.STRING, celtypes.STRING),
         cel.Type.Map(cel.Type.STRING, cel.Type.STRING),
     ),
-    "dyn": (types.DYN, cel.Type.DYN),
+    "dyn": (celtypes.DYN, cel.Type.DYN),
 }
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MICROSECOND: Final = dt.timedelta(microseconds=1)
@@ -283,28 +283,28 @@ RULES: Final[dict[str, Rule]] = {
             and ("substring" in two.text or "index out of range" in one.text)
         )
     ),
-    "§2.2: NaN has no order": (lambda _, one, two: "NaN values cannot be ordered" in one.text),
-    "§2.2: behind a macro, kinds of numbers are ordered among each other": (
+    "cel-go: NaN has no order": (lambda _, one, two: "NaN values cannot be ordered" in one.text),
+    "cel-go: behind a macro, kinds of numbers are ordered among each other": (
         lambda text, one, two: (
             two.result == "compile"
             and bool(_NO_ORDER.search(two.text))
             and bool(_MACRO.search(text))
         )
     ),
-    "§2.2: null and bytes are no keys, which a literal shows at once": (
+    "cel-go: null and bytes are no keys, which a literal shows at once": (
         lambda _, one, two: one.result == "compile" and "invalid qualifier type" in one.text
     ),
-    "§2.2: a type that nothing determines is that of the first overload of cel-go": (
+    "cel-go: a type that nothing determines is that of the first overload of cel-go": (
         lambda text, one, two: (
             "-(" in text
             and one.result == two.result
             and one.type.replace("double", "int") == two.type.replace("double", "int")
         )
     ),
-    "§2.2: what cannot be a key is in no map": _other_says(
+    "cel-go: what cannot be a key is in no map": _other_says(
         "No matching overloads found : @in", "value"
     ),
-    "§2.2: the first failing operand of && and || speaks": (
+    "cel-go: the first failing operand of && and || speaks": (
         lambda text, one, two: (
             one.text == "no such overload"
             and two.result == "pending"
@@ -323,7 +323,7 @@ RULES: Final[dict[str, Rule]] = {
             and _unordered(one.value) == _unordered(two.value)
         )
     ),
-    "§2.2: a map literal with a dyn value has dyn values": (
+    "cel-go: a map literal with a dyn value has dyn values": (
         lambda text, one, two: (
             one.result == two.result
             and "{" in text
@@ -340,4 +340,4 @@ RULES: Final[dict[str, Rule]] = {
         )
     ),
 }
-"""Why kro is right where both differ; the sections are those of the specification of CEL."""
+"""Why kro is right where both differ: a section of spec cel.md, or what cel-go does."""

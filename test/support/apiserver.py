@@ -159,6 +159,7 @@ class FakeApiServer:
         self.unserved: set[GVR] = set()
         self.streams_lists = streams_lists
         self.calls: list[str] = []
+        self.timeouts: list[int] = []
         self.hold_new_streams = False
         self._history: list[_Write] = []
         self._oldest = 100
@@ -286,6 +287,7 @@ class FakeApiServer:
         silence_s: float | None,
         decode: Callable[[bytes], Stored],
     ) -> AsyncIterator[FakeStream]:
+        self.timeouts.append(timeout_s)
         self._ask("stream" if send_initial_events else "watch", gvr)
         await asyncio.sleep(0)
         if send_initial_events:

@@ -118,6 +118,10 @@ class Lab:
         for name in self._definitions:
             await self.kube.delete(DEFINITIONS, name)
 
+    def know(self, kind: str, gvr: GVR) -> None:
+        """Take note of a kind that is served without a definition."""
+        self._kinds[kind] = gvr
+
     def gvr(self, kind: str) -> GVR:
         """Return where a kind of this test is served."""
         return self._kinds[kind]
@@ -280,7 +284,7 @@ class Lab:
             matchResources={"namespaceSelector": here},
         )
         end = time.monotonic() + WAIT_S
-        while await self._may_write(f"probe{suffix}"):
+        while await self.may_write(f"probe{suffix}"):
             assert time.monotonic() < end
             await asyncio.sleep(0.1)  # the API server takes policies up in the background
 
@@ -298,7 +302,8 @@ class Lab:
         }
         await self.kube.apply(manifest, gvr=gvr)
 
-    async def _may_write(self, name: str) -> bool:
+    async def may_write(self, name: str) -> bool:
+        """Try to write a config map; return whether the API server let it be."""
         try:
             await self.put_cm(name, {"at": str(time.monotonic())})
         except StatusError:

@@ -11,18 +11,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Final, final
 
-from kro.cel import types
+from kro.cel import celtypes
 from kro.cel.budget import charge
+from kro.cel.celtypes import DYN, STRING, CelType, map_of, struct
 from kro.cel.failures import Failure, NoSuchKey
 from kro.cel.functions import Library, LiteralProblem, Macro, MacroContext, function, member
 from kro.cel.syntax import Call, Entry, Ident, Literal, MapLiteral, Node
-from kro.cel.types import DYN, STRING, CelType, map_of, struct
 from kro.cel.values import ObjectValue, Value, is_list, is_map, type_name
 
 FIELDS: Final = ("type", "status", "reason", "message")
 STATUSES: Final = ("True", "False", "Unknown")
 CONDITION: Final = struct("kro.Condition", dict.fromkeys(FIELDS, STRING))
-RUNTIME: Final = types.opaque("kro.Runtime")
+RUNTIME: Final = celtypes.opaque("kro.Runtime")
 
 
 @final

@@ -10,13 +10,7 @@ import re
 from typing import Final
 
 from kro.cel.budget import charge
-from kro.cel.failures import Failure
-from kro.cel.functions import Function, free, function
-from kro.cel.library import doubles
-from kro.cel.library.durations import seconds_text
-from kro.cel.library.times import from_epoch_seconds, parse_duration, parse_rfc3339
-from kro.cel.library.timestamps import rfc3339
-from kro.cel.types import (
+from kro.cel.celtypes import (
     BOOL,
     BYTES,
     DOUBLE,
@@ -27,6 +21,12 @@ from kro.cel.types import (
     UINT,
     CelType,
 )
+from kro.cel.failures import Failure
+from kro.cel.functions import Function, free, function
+from kro.cel.library import doubles
+from kro.cel.library.durations import seconds_text
+from kro.cel.library.times import from_epoch_seconds, parse_duration, parse_rfc3339
+from kro.cel.library.timestamps import rfc3339
 from kro.cel.values import (
     INT_MAX,
     INT_MIN,

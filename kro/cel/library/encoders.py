@@ -12,9 +12,9 @@ import re
 from typing import Final
 
 from kro.cel.budget import charge
+from kro.cel.celtypes import BYTES, STRING
 from kro.cel.failures import Failure
 from kro.cel.functions import Library, free, function
-from kro.cel.types import BYTES, STRING
 
 _PADDED: Final = re.compile(r"[A-Za-z0-9+/]*={0,2}")
 _NO_LINE_BREAKS: Final = {ord("\r"): None, ord("\n"): None}

@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from kro.cel.budget import charge
+from kro.cel.celtypes import BOOL, DOUBLE, DYN, INT, UINT, CelType, Kind
 from kro.cel.failures import Failure, NoSuchOverload
 from kro.cel.functions import Function, Library, LiteralProblem, free, function
 from kro.cel.syntax import Call, Node
-from kro.cel.types import BOOL, DOUBLE, DYN, INT, UINT, CelType, Kind
 from kro.cel.values import UINT_MAX, Uint, Value, checked_int, compare, is_list
 
 _MOST_ARGUMENTS: Final = 16

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from kro.cel.budget import charge
+from kro.cel.celtypes import LIST_DYN, STRING, CelType, Kind
 from kro.cel.failures import Failure
 from kro.cel.functions import Library, LiteralProblem, function, member
 from kro.cel.library import durations, timestamps
 from kro.cel.library.doubles import plain, word
 from kro.cel.syntax import Call, ListLiteral, Literal, MapLiteral, Node
-from kro.cel.types import LIST_DYN, STRING, CelType, Kind
 from kro.cel.values import Value, is_list, is_map, kind_of, type_name
 
 MAX_PRECISION: Final = 100

@@ -13,10 +13,10 @@ from json.encoder import encode_basestring
 from typing import Final
 
 from kro.cel.budget import charge
+from kro.cel.celtypes import DYN, STRING
 from kro.cel.failures import Failure
 from kro.cel.functions import Library, free, function
 from kro.cel.library.doubles import json_number
-from kro.cel.types import DYN, STRING
 from kro.cel.values import OMIT, Value
 
 _SURROGATE: Final = re.compile(r"[\ud800-\udfff]")

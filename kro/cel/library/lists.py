@@ -13,8 +13,9 @@ from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import Any, Final
 
-from kro.cel import types
+from kro.cel import celtypes
 from kro.cel.budget import charge
+from kro.cel.celtypes import BOOL, DOUBLE, DURATION, INT, LIST_DYN, UINT, CelType, list_of
 from kro.cel.failures import Failure, NoSuchOverload
 from kro.cel.functions import (
     Function,
@@ -37,7 +38,6 @@ from kro.cel.library.ordering import (
     stem,
 )
 from kro.cel.syntax import Bind, Call, Fold, FoldKind, Ident, Node
-from kro.cel.types import BOOL, DOUBLE, DURATION, INT, LIST_DYN, UINT, CelType, list_of
 from kro.cel.values import (
     Duration,
     Uint,
@@ -48,7 +48,7 @@ from kro.cel.values import (
     is_list,
 )
 
-_T: Final = types.param("T")
+_T: Final = celtypes.param("T")
 _LIST: Final = list_of(_T)
 _NEW_ELEMENT: Final = 4
 """Units for an element that is made, not copied: it takes some forty bytes of its own."""

@@ -9,14 +9,14 @@ from collections.abc import Mapping
 from itertools import chain
 from typing import Final
 
-from kro.cel import types
+from kro.cel import celtypes
 from kro.cel.budget import charge
+from kro.cel.celtypes import DYN, map_of
 from kro.cel.failures import Failure, NoSuchOverload
 from kro.cel.functions import Library, function, member
-from kro.cel.types import DYN, map_of
 from kro.cel.values import ObjectValue, Value, is_map, map_from
 
-_MAP: Final = map_of(types.param("K"), types.param("V"))
+_MAP: Final = map_of(celtypes.param("K"), celtypes.param("V"))
 _MAX_DEPTH: Final = 200
 
 

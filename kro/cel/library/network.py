@@ -16,14 +16,14 @@ import re
 from collections.abc import Callable
 from typing import ClassVar, Final, TypeAlias, final
 
-from kro.cel import types
+from kro.cel import celtypes
+from kro.cel.celtypes import BOOL, INT, STRING, CelType, type_of
 from kro.cel.failures import Failure, NoSuchOverload
 from kro.cel.functions import Function, Library, free, function, member
-from kro.cel.types import BOOL, INT, STRING, CelType, type_of
 from kro.cel.values import TypeValue
 
-IP_TYPE: Final = types.opaque("net.IP")
-CIDR_TYPE: Final = types.opaque("net.CIDR")
+IP_TYPE: Final = celtypes.opaque("net.IP")
+CIDR_TYPE: Final = celtypes.opaque("net.CIDR")
 
 _BITS: Final = {4: 32, 6: 128}
 _LENGTH: Final = re.compile(r"0|[1-9][0-9]{0,2}")

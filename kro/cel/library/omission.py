@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from kro.cel.celtypes import DYN
 from kro.cel.functions import Library, free, function
-from kro.cel.types import DYN
 from kro.cel.values import OMIT
 
 LIBRARY: Final = Library(

@@ -8,15 +8,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from kro.cel import types
+from kro.cel import celtypes
 from kro.cel.budget import charge
+from kro.cel.celtypes import BOOL, list_of, optional_of
 from kro.cel.failures import NoSuchOverload
 from kro.cel.functions import Library, free, function, member
 from kro.cel.library.timestamps import MIN_NS
-from kro.cel.types import BOOL, list_of, optional_of
 from kro.cel.values import NONE, Duration, Optional, Timestamp, Value, is_list, is_map
 
-_T: Final = types.param("T")
+_T: Final = celtypes.param("T")
 _OPTIONAL: Final = optional_of(_T)
 _LIST: Final = list_of(_T)
 _EMPTY: Final = (0, "", b"")

@@ -12,8 +12,8 @@ from operator import attrgetter, gt
 from typing import Any, Final
 
 from kro.cel.budget import charge
+from kro.cel.celtypes import BOOL, BYTES, DOUBLE, DURATION, INT, STRING, TIMESTAMP, UINT, CelType
 from kro.cel.failures import Failure, NoSuchOverload
-from kro.cel.types import BOOL, BYTES, DOUBLE, DURATION, INT, STRING, TIMESTAMP, UINT, CelType
 from kro.cel.values import Duration, Timestamp, Uint, Value, compare
 
 COMPARABLE: Final[tuple[CelType, ...]] = (

@@ -13,14 +13,14 @@ from __future__ import annotations
 import re
 from typing import ClassVar, Final, final
 
-from kro.cel import types
+from kro.cel import celtypes
 from kro.cel.budget import charge
+from kro.cel.celtypes import BOOL, DOUBLE, INT, STRING, CelType
 from kro.cel.failures import Failure
 from kro.cel.functions import Library, free, function, member
-from kro.cel.types import BOOL, DOUBLE, INT, STRING, CelType
 from kro.cel.values import INT_MAX, INT_MIN
 
-QUANTITY: Final = types.opaque("kubernetes.Quantity")
+QUANTITY: Final = celtypes.opaque("kubernetes.Quantity")
 
 NANO: Final = -9
 _SYNTAX: Final = re.compile(r"([+-]?)(0*)([0-9]*)(?:(\.)([0-9]*))?([eEinumkKMGTP]*[-+]?[0-9]*)")

@@ -16,10 +16,10 @@ from typing import Final, Protocol
 import re2
 
 from kro.cel.budget import charge
+from kro.cel.celtypes import BOOL, INT, STRING, CelType, list_of
 from kro.cel.failures import Failure
 from kro.cel.functions import Function, Library, LiteralProblem, free, function, member
 from kro.cel.syntax import Call, Literal, Node
-from kro.cel.types import BOOL, INT, STRING, CelType, list_of
 
 _MAX_PATTERN: Final = 10_000
 """Characters of a pattern."""

@@ -11,9 +11,9 @@ import hashlib
 from typing import Final
 
 from kro.cel.budget import charge
+from kro.cel.celtypes import INT, STRING
 from kro.cel.failures import Failure
 from kro.cel.functions import Library, free, function
-from kro.cel.types import INT, STRING
 
 _ALPHABET: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 _WORD: Final = 4

@@ -9,13 +9,13 @@ from __future__ import annotations
 import re
 from typing import ClassVar, Final, TypeAlias, final
 
-from kro.cel import types
+from kro.cel import celtypes
+from kro.cel.celtypes import BOOL, INT, STRING, CelType
 from kro.cel.failures import Failure
 from kro.cel.functions import Library, free, function, member
-from kro.cel.types import BOOL, INT, STRING, CelType
 from kro.cel.values import UINT_MAX, checked_int
 
-SEMVER: Final = types.opaque("kubernetes.Semver")
+SEMVER: Final = celtypes.opaque("kubernetes.Semver")
 
 _NUMBER: Final = re.compile(r"[0-9]*")
 _IDENTIFIER: Final = re.compile(r"[0-9A-Za-z-]*")

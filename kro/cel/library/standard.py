@@ -9,19 +9,19 @@ from __future__ import annotations
 
 from typing import Final
 
-from kro.cel import types
+from kro.cel import celtypes
 from kro.cel.budget import charge
+from kro.cel.celtypes import BOOL, BYTES, DYN, INT, STRING, list_of, map_of, type_of
 from kro.cel.functions import Library, free, function, member
 from kro.cel.library import conversions, times
 from kro.cel.library.regex import MATCHES
-from kro.cel.types import BOOL, BYTES, DYN, INT, STRING, list_of, map_of, type_of
 from kro.cel.values import TypeValue, Value, type_name
 
 _SHORT: Final = 64
 """Characters that are searched in about the time of one unit of the budget."""
-_T: Final = types.param("T")
+_T: Final = celtypes.param("T")
 _LIST: Final = list_of(_T)
-_MAP: Final = map_of(types.param("K"), types.param("V"))
+_MAP: Final = map_of(celtypes.param("K"), celtypes.param("V"))
 
 
 def _contains(text: str, wanted: str) -> bool:

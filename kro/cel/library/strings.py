@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from kro.cel.budget import charge
+from kro.cel.celtypes import INT, STRING, list_of
 from kro.cel.failures import Failure
 from kro.cel.functions import Function, Library, Overload, free, function, member
-from kro.cel.types import INT, STRING, list_of
 from kro.cel.values import type_name
 
 _STRINGS: Final = list_of(STRING)

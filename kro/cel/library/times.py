@@ -10,12 +10,12 @@ import re
 from collections.abc import Callable
 from typing import Final
 
+from kro.cel.celtypes import DURATION, INT, STRING, TIMESTAMP
 from kro.cel.failures import Failure
 from kro.cel.functions import Function, Overload, function, member
 from kro.cel.library import durations, timestamps
 from kro.cel.library.durations import HOUR, MILLISECOND, MINUTE, SECOND
 from kro.cel.library.timestamps import DAY_S, Calendar
-from kro.cel.types import DURATION, INT, STRING, TIMESTAMP
 from kro.cel.values import Duration, Timestamp, checked_int
 
 _LOCAL_TIME: Final = re.compile(r"[0-9-]{10}T[0-9:]{8}(?:[.,][0-9]+)?")

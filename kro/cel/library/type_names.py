@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from kro.cel.functions import Library
-from kro.cel.types import (
+from kro.cel.celtypes import (
     BOOL,
     BYTES,
     DOUBLE,
@@ -24,6 +23,7 @@ from kro.cel.types import (
     optional_of,
     type_of,
 )
+from kro.cel.functions import Library
 from kro.cel.values import TypeValue
 
 _TYPES: Final = (

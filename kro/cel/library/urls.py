@@ -13,13 +13,13 @@ import re
 from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
-from kro.cel import types
+from kro.cel import celtypes
 from kro.cel.budget import charge
+from kro.cel.celtypes import BOOL, STRING, CelType, list_of, map_of
 from kro.cel.failures import Failure
 from kro.cel.functions import Library, free, function, member
-from kro.cel.types import BOOL, STRING, CelType, list_of, map_of
 
-URL_TYPE: Final = types.opaque("kubernetes.URL")
+URL_TYPE: Final = celtypes.opaque("kubernetes.URL")
 
 _UNRESERVED: Final = frozenset(
     b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.~"

@@ -8,6 +8,7 @@ from kro.controllers.definition.controller import (
 )
 from kro.controllers.definition.crds import OWNER_INDEX, GeneratedCrds
 from kro.controllers.definition.issuing import Issuer
+from kro.controllers.definition.kind import GeneratedKind
 from kro.controllers.definition.serving import ServedKinds
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "DefinitionController",
     "DefinitionMetrics",
     "GeneratedCrds",
+    "GeneratedKind",
     "Issuer",
     "ServedKinds",
 ]

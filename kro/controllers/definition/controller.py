@@ -15,25 +15,17 @@ from typing import Final, Protocol
 from kro import names
 from kro.controllers.compiler import Compiler
 from kro.controllers.crd import (
-    CrdRefusedError,
-    accepted_kind,
-    crd_name,
-    is_established,
     is_owned,
-    is_terminating,
-    names_conflict,
     owner_of,
 )
-from kro.controllers.definition.crds import GeneratedCrds, allows_breaking
+from kro.controllers.definition.crds import allows_breaking
 from kro.controllers.definition.issuing import NAME_LIMIT, Issuer
-from kro.controllers.definition.serving import ServedKinds
+from kro.controllers.definition.kind import GeneratedKind
 from kro.controllers.definition.status import (
     AWAITS_COMPILATION,
     AWAITS_SETTLEMENT,
     AWAITS_WARMUP,
-    CONTROLLER_READY,
     GRAPH_ACCEPTED,
-    KIND_READY,
     RESOLVED,
     Report,
 )
@@ -64,7 +56,6 @@ from kro.runtime import (
     rfc3339,
 )
 from kro.runtime.client import Client, NotFoundError
-from kro.schema import crd_gvk, crd_mapped
 
 DEFINITIONS: Final = GVR(names.KRO_GROUP, "v1alpha1", "resourcegraphdefinitions")
 
@@ -73,10 +64,6 @@ CLAIM_INDEX: Final = "crd"
 
 MISSING_KIND_RETRY_S: Final = 60.0
 """How often a kind is looked for that no CRD will announce: one of an aggregated API."""
-ESTABLISHED_S: Final = 3.0
-"""How long the API server may take to serve a CRD before the status tells that it does not."""
-SYNC_S: Final = 5.0
-"""How long a pass waits for a kind to be watched; later passes only look."""
 
 
 class DefinitionMetrics(Protocol):
@@ -110,12 +97,11 @@ class DefinitionController:
         client: Client,
         clock: Clock,
         definitions: Informed,
-        crds: GeneratedCrds,
         issuer: Issuer,
+        kind: GeneratedKind,
         kinds: Kinds,
         compiler: Compiler,
         compiled: CompiledRevisions,
-        served: ServedKinds,
         metrics: DefinitionMetrics,
         allow_crd_deletion: bool = False,
         progress_s: float = 3.0,
@@ -123,12 +109,11 @@ class DefinitionController:
         self._client = client
         self._clock = clock
         self._definitions = definitions
-        self._crds = crds
         self._issuer = issuer
+        self._kind = kind
         self._kinds = kinds
         self._compiler = compiler
         self._compiled = compiled
-        self._served = served
         self._metrics = metrics
         self._allow_crd_deletion = allow_crd_deletion
         self._progress_s = progress_s
@@ -240,7 +225,7 @@ class DefinitionController:
             )
         if entry.hash != fingerprint:
             if entry.graph is not None:  # it serves on, however the new spec fares
-                self._keep_serving(definition, entry.graph)
+                self._kind.keep_serving(definition, entry.graph)
             return await self._issue(definition, report, fingerprint, "spec_changed")
         if entry.state is State.PENDING:
             return self._wait(
@@ -268,9 +253,7 @@ class DefinitionController:
         problem = f"latest graph revision {entry.revision} failed compilation"
         report.conditions.set(RESOLVED, "False", "Failed", problem)
         report.conditions.set(GRAPH_ACCEPTED, "False", "InvalidResourceGraph", problem)
-        why = f"latest issued graph revision {entry.revision} failed"
-        for crd in self._crds.served(name):
-            self._served.explain(crd_gvk(crd), crd_mapped(crd), definition=name, why=why)
+        self._kind.explain(name, f"latest issued graph revision {entry.revision} failed")
         self._metrics.resolved("failed")
         return Settled()  # the revision is compiled again when a kind changes, and wakes us then
 
@@ -313,7 +296,7 @@ class DefinitionController:
     def _refuse(self, name: str, report: Report, error: BaseException) -> Outcome:
         report.refuse(message_of(error))
         report.show(None)
-        self._finish_instances(name, all_of_them=False)
+        self._kind.finish_instances(name, all_of_them=False)
         return Settled()
 
     # serving
@@ -330,59 +313,14 @@ class DefinitionController:
         report.show(graph)
         await self._issuer.collect(name)
         try:
-            waiting = await self._ensure_kind(definition, report, graph)
+            waiting = await self._kind.ensure(definition, report, graph)
         finally:
             # However that went: the revision is Active, so it serves what there is to be served.
-            self._keep_serving(definition, graph)
-            self._finish_instances(name, all_of_them=False)
+            self._kind.keep_serving(definition, graph)
+            self._kind.finish_instances(name, all_of_them=False)
         if waiting is not None:
             return waiting
-        return await self._watch(report, graph.instance.mapped.gvr)
-
-    def _keep_serving(self, definition: JsonObject, graph: Graph) -> None:
-        """Serve the graph where the API server serves its kind, and it is this definition's."""
-        name, gvr = name_of(definition), graph.instance.mapped.gvr
-        if any(crd_mapped(crd).gvr == gvr for crd in self._crds.served(name)):
-            self._served.serve(graph, definition=name, uid=uid_of(definition))
-
-    async def _ensure_kind(
-        self, definition: JsonObject, report: Report, graph: Graph
-    ) -> Outcome | None:
-        """Make the CRD say what it should; return what to wait for, or None when it is served."""
-        conditions = report.conditions
-        try:
-            crd, written = await self._crds.ensure(definition, graph)
-        except (CrdRefusedError, AuthorError) as error:
-            conditions.set(KIND_READY, "False", "Failed", message_of(error))
-            return Settled()  # a change of the CRD or of the definition wakes it
-        except ClusterError as error:
-            conditions.set(KIND_READY, "False", "Failed", message_of(error))
-            raise
-        if is_terminating(crd):
-            why = f"CRD {name_of(crd)} is being deleted; it is created again once it is gone"
-            conditions.set(KIND_READY, "False", "Failed", why)
-            return CheckAgain(after_s=self._progress_s, why=why)
-        if is_established(crd):
-            kind = accepted_kind(crd)
-            conditions.set(KIND_READY, "True", "Ready", f"kind {kind} has been accepted and ready")
-            return None
-        if conflict := names_conflict(crd):
-            conditions.set(KIND_READY, "False", "Failed", f"CRD {name_of(crd)}: {conflict}")
-        elif written:
-            report.deferred = True
-            return CheckAgain(after_s=ESTABLISHED_S, why="the CRD was just written")
-        return CheckAgain(after_s=self._progress_s, why="the CRD is not established")
-
-    async def _watch(self, report: Report, gvr: GVR) -> Outcome:
-        """Say that the kind is served, once it and its children's kinds are watched."""
-        before = report.conditions.get(CONTROLLER_READY)
-        patience_s = 0.0 if before and before.reason == "FailedToStart" else SYNC_S
-        problem = await self._served.wait(gvr, patience_s)
-        if problem:
-            report.conditions.set(CONTROLLER_READY, "False", "FailedToStart", problem)
-            return CheckAgain(after_s=self._progress_s, why=problem)
-        report.conditions.set(CONTROLLER_READY, "True", "Running", "controller is running")
-        return Settled()
+        return await self._kind.watch(report, graph.instance.mapped.gvr)
 
     # the end
 
@@ -392,11 +330,9 @@ class DefinitionController:
         name = name_of(definition)
         if not has_finalizer(definition, names.FINALIZER):
             return Settled()
-        self._finish_instances(name)
+        self._kind.finish_instances(name)
         if self._allow_crd_deletion:
-            for crd in self._crds.of(name):
-                if name_of(crd) == crd_name(definition):
-                    await self._crds.delete(crd)
+            await self._kind.delete_crd(definition)
         left = await release_finalizer(self._client, DEFINITIONS, definition, names.FINALIZER)
         if left is not None:
             self._definitions.observe(left)
@@ -408,26 +344,8 @@ class DefinitionController:
         """Serve what a definition that is gone has left behind, and stop what is gone too."""
         self._kinds.use(name, ())
         self._compiler.forget(name)
-        left = self._finish_instances(name)
-        for gvr in self._served.of(name) - left:
-            await self._served.stop(gvr)
+        await self._kind.stop_what_is_gone(name)
         return Settled()
-
-    def _finish_instances(self, name: str, *, all_of_them: bool = True) -> frozenset[GVR]:
-        """Serve the definition's kinds for deletion only; return which kinds that are.
-
-        Args:
-            all_of_them: also kinds that are served with a graph now; without it, only those that
-                nothing serves, such as the kind of an earlier definition of the same name.
-        """
-        served = self._served.of(name)
-        left = set()
-        for crd in self._crds.served(name):
-            mapped = crd_mapped(crd)
-            if all_of_them or mapped.gvr not in served:
-                left.add(mapped.gvr)
-                self._served.finish(crd_gvk(crd), mapped, definition=name)
-        return frozenset(left)
 
 
 def _fingerprint(name: str, spec: JsonValue) -> str:

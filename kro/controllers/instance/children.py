@@ -108,10 +108,6 @@ class Children:
         self._informed.clear()
         self._by_group_kind.clear()
 
-    def gvrs(self) -> tuple[GVR, ...]:
-        """Return the kinds that are watched."""
-        return tuple(self._informed)
-
     async def wait_synced(self, timeout_s: float) -> tuple[GVR, ...]:
         """Wait until all kinds are whole; return those that are not when the time is over."""
         results = await asyncio.gather(

@@ -97,10 +97,6 @@ class InstanceController:
         """Wait until the kinds of all children are watched; return those that are not in time."""
         return await self._children.wait_synced(timeout_s)
 
-    def children(self) -> tuple[GVR, ...]:
-        """Return the kinds of children that are watched."""
-        return self._children.gvrs()
-
     def close(self) -> None:
         """Stop watching; no pass may run any more."""
         self._children.close()

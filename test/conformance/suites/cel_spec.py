@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from conformance.suite import Case, Mismatch, Skip, Suite
-from kro.cel import access, library, types, values
+from kro.cel import access, celtypes, library, values
+from kro.cel.celtypes import CelType
 from kro.cel.environment import Dialect, Environment, Vocabulary
 from kro.cel.failures import BudgetExceeded, Failure, NoSuchKey
 from kro.cel.functions import Function, Library, Overload
 from kro.cel.library import network
 from kro.cel.macros import BLOCK, MACROS
 from kro.cel.operators import CROSS_TYPE_COMPARISONS, OPERATORS
-from kro.cel.types import CelType
 from kro.cel.values import Duration, Timestamp, TypeValue, Uint, Value, equal, kind_of, map_from
 from kro.errors import AuthorErrors
 
@@ -49,7 +49,7 @@ def _strict_find(operand: Value, key: Value) -> values.Optional:
     """Look up an optional as cel-spec has it: what has no fields fails, it is not just empty."""
     if type(operand) is values.Optional:
         return _strict_find(operand.content, key) if operand.has_value else operand
-    if kind_of(operand) not in {types.Kind.MAP, types.Kind.LIST, types.Kind.STRUCT}:
+    if kind_of(operand) not in {celtypes.Kind.MAP, celtypes.Kind.LIST, celtypes.Kind.STRUCT}:
         raise NoSuchKey(key)
     return access.find(operand, key)
 
@@ -159,12 +159,12 @@ def _function(declaration: dict[str, Any]) -> Function:
 
 
 _PRIMITIVES: Final = {
-    "BOOL": types.BOOL,
-    "INT64": types.INT,
-    "UINT64": types.UINT,
-    "DOUBLE": types.DOUBLE,
-    "STRING": types.STRING,
-    "BYTES": types.BYTES,
+    "BOOL": celtypes.BOOL,
+    "INT64": celtypes.INT,
+    "UINT64": celtypes.UINT,
+    "DOUBLE": celtypes.DOUBLE,
+    "STRING": celtypes.STRING,
+    "BYTES": celtypes.BYTES,
 }
 
 
@@ -175,22 +175,22 @@ def _type(described: dict[str, Any]) -> CelType:
         case "primitive":
             return _PRIMITIVES[detail]
         case "dyn":
-            return types.DYN
+            return celtypes.DYN
         case "null":
-            return types.NULL
+            return celtypes.NULL
         case "list_type":
-            return types.list_of(_type(detail["elem_type"]))
+            return celtypes.list_of(_type(detail["elem_type"]))
         case "map_type":
-            return types.map_of(_type(detail["key_type"]), _type(detail["value_type"]))
+            return celtypes.map_of(_type(detail["key_type"]), _type(detail["value_type"]))
         case "type_param":
-            return types.param(detail)
+            return celtypes.param(detail)
         case "abstract_type":
             params = tuple(_type(one) for one in detail.get("parameter_types", ()))
             if detail["name"] == "optional_type":
-                return types.optional_of(*params)
-            return CelType(types.Kind.OPAQUE, detail["name"], params)
+                return celtypes.optional_of(*params)
+            return CelType(celtypes.Kind.OPAQUE, detail["name"], params)
         case "well_known":
-            return {"TIMESTAMP": types.TIMESTAMP, "DURATION": types.DURATION}[detail]
+            return {"TIMESTAMP": celtypes.TIMESTAMP, "DURATION": celtypes.DURATION}[detail]
         case _:
             raise AssertionError(f"no such type here: {described}")
 

@@ -74,7 +74,7 @@ async def test_quota(lab: Lab) -> None:
     await lab.kube.apply(quota, gvr=QUOTAS)
     await room(lab, hard=1, used=1)
     end = time.monotonic() + 30
-    while await lab._may_write(f"probe-{int(time.monotonic() * 100)}"):
+    while await lab.may_write(f"probe-{int(time.monotonic() * 100)}"):
         assert time.monotonic() < end
         await asyncio.sleep(0.2)  # the API server learns of the quota in the background
         await room(lab, hard=1, used=1)

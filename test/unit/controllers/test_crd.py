@@ -13,6 +13,7 @@ from kro.controllers.crd import (
     Create,
     Patch,
     Unchanged,
+    crd_name,
     is_owned,
     plan,
     with_ownership,
@@ -130,3 +131,82 @@ def test_the_crd_of_another_definition_is_refused() -> None:
 def test_ownership_is_told_by_one_of_two_labels(labels: dict[str, str], owned: bool) -> None:
     """Spec §4.4: the owned label decides; without it, managed-by does."""
     assert is_owned({"metadata": {"labels": cast("JsonObject", labels)}}) is owned
+
+
+def _changed(wanted: JsonObject, **schema: JsonValue) -> JsonObject:
+    """Return the CRD with these keys in the schema of the field `name`."""
+    crd = copy.deepcopy(wanted)
+    version = _part(crd, "spec", "versions", 0)
+    fields = _part(version, "schema", "openAPIV3Schema", "properties", "spec", "properties")
+    cast("JsonObject", cast("JsonObject", fields)["name"]).update(schema)
+    return crd
+
+
+@pytest.mark.parametrize(
+    ("have", "want"),
+    [
+        pytest.param({"default": {"priority": 0}}, {"default": {}}, id="data like a default"),
+        pytest.param({"default": True}, {"default": 1}, id="truth is no number"),
+        pytest.param({"enum": [1]}, {"enum": [True]}, id="truth in an enum"),
+        pytest.param({"enum": ["a", "b"]}, {"enum": ["b", "a"]}, id="order of an enum"),
+        pytest.param({"required": ["a"]}, {"required": ["b"]}, id="other required fields"),
+        pytest.param(
+            {"properties": {"default": {"type": "string"}}},
+            {"properties": {}},
+            id="a field called default",
+        ),
+        pytest.param(
+            {"properties": {"priority": {"type": "string"}}},
+            {"properties": {"priority": {"type": "string", "format": "date"}}},
+            id="a field called priority",
+        ),
+    ],
+)
+def test_schemas_that_say_different_things_differ(have: JsonObject, want: JsonObject) -> None:
+    """Field names and data that look like keywords are not taken for them."""
+    wanted = _crd({"name": "string"})
+
+    step = plan(_changed(wanted, **have), _changed(wanted, **want), allow_breaking=True)
+
+    assert isinstance(step, Patch)
+
+
+@pytest.mark.parametrize(
+    ("have", "want"),
+    [
+        pytest.param({"required": ["a", "b"]}, {"required": ["b", "a"]}, id="order of required"),
+        pytest.param({"minimum": 1}, {"minimum": 1.0}, id="numbers by value"),
+        pytest.param({"required": []}, {}, id="nothing required"),
+        pytest.param({"default": {"a": 1}}, {"default": {"a": 1.0}}, id="numbers in data"),
+    ],
+)
+def test_schemas_that_say_the_same_are_left_alone(have: JsonObject, want: JsonObject) -> None:
+    """What the API server writes differently is not written back on every pass."""
+    wanted = _crd({"name": "string"})
+
+    step = plan(_changed(wanted, **have), _changed(wanted, **want), allow_breaking=False)
+
+    assert step == Unchanged()
+
+
+def test_another_scope_is_put_to_the_api_server() -> None:
+    """It refuses it, in its own words, which is better than a kind that is served wrongly."""
+    step = plan(_crd({}), _crd({}, scope="Cluster"), allow_breaking=False)
+
+    assert isinstance(step, Patch)
+    assert _part(step.body, "spec", "scope") == "Cluster"
+
+
+@pytest.mark.parametrize(
+    ("spec", "name"),
+    [
+        ({"schema": {"kind": "Shop"}}, "shops.kro.run"),
+        ({"schema": {"kind": "Policy", "group": "acme.io"}}, "policies.acme.io"),
+        ({"schema": {}}, ""),
+        ({}, ""),
+        (None, ""),
+    ],
+)
+def test_a_definition_claims_the_crd_of_its_kind(spec: JsonValue, name: str) -> None:
+    """By name: whoever has that CRD now, the definition must hear of it."""
+    assert crd_name({"spec": spec}) == name

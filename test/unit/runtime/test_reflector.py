@@ -430,10 +430,10 @@ async def test_a_server_that_closes_every_watch_at_once_is_not_hammered() -> Non
     world = World()
 
     async with world.watching():
-        for _ in range(1500):
+        for _ in range(300):
             for stream in list(world.server.streams):
                 stream.close()
-            await world.clock.advance(0.1)
+            await world.clock.advance(0.5)
 
     assert world.server.calls.count("watch") <= 150 * 0.3 + 8
     assert world.server.calls.count("stream") == 1
@@ -510,6 +510,54 @@ async def test_a_resource_that_cannot_be_watched_is_polled() -> None:
     assert world.server.calls.count("list") <= 3
 
 
+async def test_watches_are_bounded_at_random() -> None:
+    """P-023: the server is asked to end each after 300 to 600 seconds."""
+    world = World()
+
+    async with world.watching():
+        for _ in range(30):
+            await world.clock.advance(2)
+            world.server.streams[0].close()
+        await world.clock.advance(2)
+
+    assert all(300 <= each <= 600 for each in world.server.timeouts)
+    assert len(set(world.server.timeouts)) > 10
+
+
+@pytest.mark.parametrize(
+    ("error", "state"),
+    [
+        pytest.param(answer(ForbiddenError, 403), InformerState.FORBIDDEN, id="F-41"),
+        pytest.param(answer(ServerError, 500), InformerState.LOADING, id="F-42"),
+        pytest.param(answer(ServerError, 503), InformerState.LOADING, id="F-43"),
+    ],
+)
+async def test_a_resource_that_never_works_holds_up_no_other(
+    error: ClusterError, state: InformerState
+) -> None:
+    """P-022, P-028, F-41 to F-43: visible, asked ever less often, whole once it works."""
+    world = World()
+    broken = GVR("example.com", "v1", "broken")
+    world.server.fault = lambda _, gvr: error if gvr == broken else None
+    world.server.put("a")
+    world.server.put("b", gvr=broken)
+
+    async with world.watching() as things:
+        with world.informers.watch(broken) as others:
+            await world.clock.advance(300)
+            while_broken = (others.state, others.synced, len(world.server.calls))
+            world.server.put("c")
+            await settle()
+            fine = world.holds(things)
+            world.server.fault = no_fault
+            await world.clock.advance(61)
+
+            assert while_broken[:2] == (state, False)
+            assert while_broken[2] <= 40
+            assert fine
+            assert len(others) == 1
+
+
 async def test_no_more_than_four_resources_load_at_once() -> None:
     """P-026; and a load that takes long gives its place back (P-028, F-08)."""
     world = World()
@@ -549,7 +597,7 @@ async def test_a_label_scope_holds_what_matches_and_hears_of_what_leaves() -> No
 
 @pytest.mark.parametrize("seed", range(16))
 async def test_random_schedules_lose_no_change(seed: int) -> None:
-    """P-008, P-015: 480 schedules of writes, cuts, holds, expiries and restores.
+    """P-008, P-015, P-043: 480 schedules of writes, cuts, holds, expiries and restores.
 
     At quiescence the store is what the server has, and the handler was told every final state.
     """

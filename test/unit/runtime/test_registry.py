@@ -207,6 +207,48 @@ async def test_a_new_registration_waits_until_the_passes_of_the_old_one_are_over
         assert world.registry.get(WIDGETS) is micro
 
 
+async def test_a_registration_that_never_worked_leaves_nothing() -> None:
+    """P-060."""
+    world = World()
+    world.server.unserved.add(WIDGETS)
+    async with world.running(world.registry.run):
+        tasks, timers = len(asyncio.all_tasks()), world.clock.pending
+        world.registry.start(WIDGETS, Passes())
+        await world.clock.advance(100.0)
+        await world.registry.stop(WIDGETS)
+        await settle()
+
+        assert (len(world.registry), len(world.informers), world.counts.live) == (0, 0, 0)
+        assert (len(asyncio.all_tasks()), world.clock.pending) == (tasks, timers)
+
+
+async def test_a_storm_on_a_shared_object_is_one_pass_an_instance_at_a_time() -> None:
+    """F-64, shortened to 300 instances and 100 updates: no more keys wait than there are."""
+    world = World()
+    deepest = 0
+
+    async def reconcile(name: NamespacedName) -> Outcome:
+        nonlocal deepest
+        deepest = max(deepest, micro.controller.depth)
+        return Settled()
+
+    async with world.running(world.registry.run):
+        for at in range(300):
+            world.server.put(f"i{at}", gvr=WIDGETS)
+        micro = world.registry.start(WIDGETS, reconcile)
+        await settle(50)
+        for at in range(300):
+            with world.coordinator.cycle(ObjectKey(WIDGETS, named(f"i{at}"))) as cycle:
+                cycle.watch_object("n", CONFIGMAPS, named("shared"), scope=Scope())
+        await settle(50)
+        for _ in range(100):
+            world.server.put("shared")
+            await asyncio.sleep(0)
+        await settle(50)
+
+        assert deepest <= 300
+
+
 async def test_keys_of_unknown_kinds_are_dropped() -> None:
     """P-063: an enqueue of an earlier registration reaches nothing."""
     world = World()

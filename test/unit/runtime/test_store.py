@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+import tracemalloc
 
 import orjson
 import pytest
@@ -201,6 +202,38 @@ def test_versions_that_cannot_be_compared_are_left_to_the_stream(store: Store) -
 def test_ages_are_compared_in_one_place(version: str, other: str, answer: bool | None) -> None:
     """P-012."""
     assert at_least(version, other) is answer
+
+
+def test_a_typical_child_costs_little_more_than_its_text() -> None:
+    """P-049, D4: whole objects, with key and index share; the benchmark says how much."""
+    count = 2000
+    texts = [
+        orjson.dumps(
+            {
+                "apiVersion": "v1",
+                "kind": "ConfigMap",
+                "metadata": {
+                    "name": f"my-application-{at:06d}",
+                    "namespace": f"team-{at % 20}",
+                    "uid": f"5c1de7a6-9d2f-4c7d-8e0a-{at:012d}",
+                    "resourceVersion": str(at + 1),
+                    "labels": {f"kro.run/label-{n}": f"value-{at // 10}" for n in range(7)},
+                },
+                "data": {"text": "x" * 100},
+            }
+        )
+        for at in range(count)
+    ]
+    size = sum(map(len, texts)) / count
+    store = Store()
+    store.add_indexes({"label": by_label("kro.run/label-1")})
+    tracemalloc.start()
+    store.replace((Stored.of(bytes(bytearray(text))) for text in texts), str(count))
+    used, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert used / count <= size + 900
+    assert used / count <= 1536
 
 
 @pytest.mark.parametrize("seed", range(10))

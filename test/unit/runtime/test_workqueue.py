@@ -249,6 +249,53 @@ async def test_forgotten_key_wants_nothing(queue: WorkQueue[str], clock: FakeClo
     assert served(queue) == []
 
 
+class Counts:
+    """What a queue told."""
+
+    def __init__(self) -> None:
+        self.depths: list[int] = []
+        self.adds = 0
+        self.retries = 0
+        self.waits: list[float] = []
+        self.works: list[float] = []
+
+    def depth(self, waiting: int) -> None:
+        self.depths.append(waiting)
+
+    def added(self) -> None:
+        self.adds += 1
+
+    def retried(self) -> None:
+        self.retries += 1
+
+    def taken(self, waited_s: float) -> None:
+        self.waits.append(waited_s)
+
+    def done(self, worked_s: float) -> None:
+        self.works.append(worked_s)
+
+
+async def test_what_happens_is_told(clock: FakeClock) -> None:
+    """P-095: depth at every change, adds, retries, waits and works; ages on request."""
+    counts = Counts()
+    queue: WorkQueue[str] = WorkQueue(clock=clock, metrics=counts)
+    queue.add("a")
+    queue.add("a")
+    queue.add_after("b", 5.0)
+    clock.turn(2.0)
+    oldest = queue.oldest_s()
+    lease = queue.take()
+    assert lease is not None
+    clock.turn(3.0)
+    running = (queue.longest_running_s(), queue.unfinished_s())
+    lease.end()
+
+    assert (counts.adds, counts.retries) == (2, 1)
+    assert counts.depths == [1, 0, 1]
+    assert (counts.waits, counts.works) == ([2.0], [3.0])
+    assert (oldest, running, queue.oldest_s()) == (2.0, (3.0, 3.0), 0.0)
+
+
 class Model:
     """What a work queue must do, as slowly and plainly as possible."""
 

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kro.cel import budget
+from kro.cel.celtypes import CelType, Kind
 from kro.cel.failures import BudgetExceeded, Failure
 from kro.cel.functions import Function, Library, Overload
 from kro.cel.library import EXTENSIONS, KRO, OMIT_LIBRARY, RUNTIME_VALUE, STANDARD
@@ -16,7 +17,6 @@ from kro.cel.library.network import CIDR, IP
 from kro.cel.library.quantities import Quantity
 from kro.cel.library.semver import parse_semver
 from kro.cel.library.urls import parse_url
-from kro.cel.types import CelType, Kind
 from kro.cel.values import (
     INT_MAX,
     INT_MIN,
