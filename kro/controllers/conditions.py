@@ -98,8 +98,9 @@ class ConditionSet:
         self._all: list[Condition] = []
         for entry in stored:
             condition = Condition.parse(entry) if isinstance(entry, dict) else None
-            if condition is not None and condition.type not in dropped:
-                self._all.append(condition)
+            if condition is None or condition.type in dropped or self.get(condition.type):
+                continue  # of two entries of one type, the first counts
+            self._all.append(condition)
         for kind in (*self._dependents, READY):
             if self.get(kind) is None:
                 self._put(

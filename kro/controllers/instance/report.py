@@ -5,11 +5,8 @@ from __future__ import annotations
 from datetime import UTC
 from typing import cast
 
-from kro.controllers.instance.conditions import (
-    BuiltInConditions,
-    ConditionStatus,
-    ConditionType,
-)
+from kro.controllers.conditions import ConditionSet
+from kro.controllers.instance.conditions import BUILT_IN, ConditionType
 from kro.controllers.instance.kind import Kind
 from kro.controllers.instance.status import (
     conditions_of,
@@ -36,13 +33,12 @@ class Report:
         self._graph = graph
         self._generation = int(cast("int", metadata.get("generation") or 0))
         self._now = kind.clock.wall().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        persisted = conditions_of(live)
-        self._conditions = BuiltInConditions(
-            [] if self._authored else persisted,
-            generation=self._generation,
-            created=str(metadata.get("creationTimestamp") or self._now),
+        own = [] if self._authored else conditions_of(live)
+        self._conditions = ConditionSet(
+            ConditionType,
+            owner=live,
+            stored=[condition for condition in own if condition.get("type") in BUILT_IN],
             now=self._now,
-            deleting=metadata.get("deletionTimestamp") is not None,
         )
         self.live = live
         """The instance as it is after the writes of this pass so far."""
@@ -51,33 +47,33 @@ class Report:
         """Finalizer and labels are in place."""
         self._conditions.set(
             ConditionType.MANAGED,
-            ConditionStatus.TRUE,
+            "True",
             "Managed",
             "instance is properly managed with finalizers and labels",
         )
 
     def unmanaged(self, why: str) -> None:
         """Finalizer or labels could not be written, or the finalizer not removed."""
-        self._conditions.set(ConditionType.MANAGED, ConditionStatus.FALSE, "ManagementFailed", why)
+        self._conditions.set(ConditionType.MANAGED, "False", "ManagementFailed", why)
 
     def resolved(self) -> None:
         """The graph is there."""
         self._conditions.set(
             ConditionType.RESOLVED,
-            ConditionStatus.TRUE,
+            "True",
             "Resolved",
             "runtime graph created and all resources resolved",
         )
 
     def unresolved(self, why: str) -> None:
         """There is no graph to work with."""
-        self._conditions.set(ConditionType.RESOLVED, ConditionStatus.FALSE, "ResolutionFailed", why)
+        self._conditions.set(ConditionType.RESOLVED, "False", "ResolutionFailed", why)
 
     def ready(self) -> None:
         """Every resource is there and ready."""
         self._conditions.set(
             ConditionType.RESOURCES,
-            ConditionStatus.TRUE,
+            "True",
             "AllResourcesReady",
             "all resources are created and ready",
         )
@@ -86,29 +82,27 @@ class Report:
         """Something is missing, failed, or waits."""
         self._conditions.set(
             ConditionType.RESOURCES,
-            ConditionStatus.FALSE,
+            "False",
             "NotReady",
             f"resource reconciliation failed: {why}",
         )
 
     def terminating(self, why: str) -> None:
         """A resource has to disappear before it can be written."""
-        self._conditions.set(
-            ConditionType.RESOURCES, ConditionStatus.FALSE, "ResourceDeleting", why
-        )
+        self._conditions.set(ConditionType.RESOURCES, "False", "ResourceDeleting", why)
 
     def suspended(self) -> None:
         """The user wants the resources left alone."""
         self._conditions.set(
             ConditionType.RESOURCES,
-            ConditionStatus.FALSE,
+            "False",
             "ReconciliationSuspended",
             "reconciliation suspended via kro.run/reconcile annotation",
         )
 
     def deleting(self, why: str = "deleting resources") -> None:
         """The instance and its resources are going."""
-        self._conditions.set(ConditionType.RESOURCES, ConditionStatus.UNKNOWN, "UnderDeletion", why)
+        self._conditions.set(ConditionType.RESOURCES, "Unknown", "UnderDeletion", why)
 
     async def write(
         self, state: InstanceState, fields: JsonObject, bindings: dict[str, object]
@@ -119,9 +113,7 @@ class Report:
             ClusterError: the write failed.
         """
         if self._graph is not None and self._authored:
-            declared = evaluate_conditions(
-                self._graph, self.live, bindings, self._conditions.as_list()
-            )
+            declared = evaluate_conditions(self._graph, self.live, bindings, self._built_in())
             conditions = stamp(
                 declared,
                 conditions_of(self.live),
@@ -130,10 +122,10 @@ class Report:
             )
             degraded = bool(declared.errors)
         else:
-            conditions, degraded = self._conditions.as_list(), False
+            conditions, degraded = self._built_in(), False
         if degraded:
             state = InstanceState.ERROR
-        elif self._conditions.is_ready:
+        elif self._conditions.ready:
             state = InstanceState.ACTIVE
         await self._put(whole(state, conditions, fields))
 
@@ -145,7 +137,7 @@ class Report:
         """
         status: JsonObject = {**status_of(self.live), "state": str(state)}
         if not self._authored:
-            status["conditions"] = cast("JsonValue", self._conditions.as_list())
+            status["conditions"] = cast("JsonValue", self._built_in())
         await self._put(status)
 
     async def write_deleting(self) -> None:
@@ -154,7 +146,7 @@ class Report:
         Raises:
             ClusterError: the write failed.
         """
-        conditions = self._conditions.as_list()
+        conditions = self._built_in()
         if self._authored:
             own = next(c for c in conditions if c["type"] == ConditionType.RESOURCES)
             conditions = with_author_conditions(conditions_of(self.live), own)
@@ -167,3 +159,6 @@ class Report:
 
     async def _put(self, status: JsonObject) -> None:
         self.live = await write_status(self._kind, self.live, status)
+
+    def _built_in(self) -> list[JsonObject]:
+        return cast("list[JsonObject]", self._conditions.wire())

@@ -11,7 +11,7 @@ from typing import cast
 
 import orjson
 
-from kro.controllers.instance.conditions import BUILT_IN, ConditionStatus
+from kro.controllers.instance.conditions import BUILT_IN
 from kro.controllers.instance.kind import Kind
 from kro.controllers.instance.parent import name_of_instance
 from kro.graph.evaluation import InstanceState, wire_number
@@ -140,7 +140,7 @@ def _record_events(kind: Kind, before: JsonObject, after: JsonObject) -> None:
         if kind.recorder is not None and old != status:
             kind.recorder.event(
                 after,
-                type="Normal" if status == ConditionStatus.TRUE else "Warning",
+                type="Normal" if status == "True" else "Warning",
                 reason=name,
                 note=f"{old or 'none'} -> {status}: {entry.get('reason') or ''}",
             )
