@@ -57,6 +57,7 @@ class Signatures:
     name: str
     overloads: tuple[Overload, ...]
     checks: tuple[LiteralCheck, ...] = ()
+    by_value: bool = False
 
 
 class Names(Protocol):

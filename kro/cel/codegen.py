@@ -272,7 +272,8 @@ class Generator(Emitter):
             arguments = [self._value(part) for part in node.args]
         if signatures.name == "dyn":
             return Operand(arguments[0].text, arguments[0].kind, arguments[0].constant)
-        return self._invoke(overloads, arguments)
+        otherwise = signatures.overloads if signatures.by_value else overloads
+        return self._invoke(overloads, arguments, otherwise)
 
     def _negation(self, node: Call) -> Operand:
         return self._set(f"negate({self._value(node.args[0]).text})")
@@ -282,7 +283,13 @@ class Generator(Emitter):
             self._value(argument)
         return self._fails(f"unbound function: {node.function}")
 
-    def _invoke(self, overloads: tuple[Overload, ...], arguments: list[Operand]) -> Operand:
+    def _invoke(
+        self,
+        overloads: tuple[Overload, ...],
+        arguments: list[Operand],
+        otherwise: tuple[Overload, ...],
+    ) -> Operand:
+        """Call what the checker found; values of other kinds go to `otherwise`."""
         texts = ", ".join(argument.text for argument in arguments)
         result = _known_kind(overloads)
         guards: list[str] = []
@@ -295,7 +302,7 @@ class Generator(Emitter):
                 elif guard:
                     guards.append(guard)
         if not direct:
-            table = self._give(overloads, "o")
+            table = self._give(otherwise, "o")
             return self._set(f"dispatch({table}, {texts})", result)
         call = self._give(overloads[0].call, "c")
         if not guards:
@@ -304,7 +311,7 @@ class Generator(Emitter):
         with self._indented(f"if {' and '.join(guards)}:"):
             self._line(f"{target} = {call}({texts})")
         with self._indented("else:"):
-            table = self._give(overloads, "o")
+            table = self._give(otherwise, "o")
             self._line(f"{target} = dispatch({table}, {texts})")
         return Operand(target, result)
 

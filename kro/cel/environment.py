@@ -38,12 +38,15 @@ class Vocabulary:
     def __init__(self, libraries: Iterable[Library]) -> None:
         overloads: dict[str, list[Overload]] = {}
         checks: dict[str, list[LiteralCheck]] = {}
+        by_value: set[str] = set()
         macros: dict[tuple[str, int, bool], tuple[Macro, ...]] = {}
         self.types: dict[str, CelType] = {}
         self.constants: dict[str, object] = {}
         for library in libraries:
             for function in library.functions:
                 overloads.setdefault(function.name, []).extend(function.overloads)
+                if function.by_value:
+                    by_value.add(function.name)
                 if function.check is not None:
                     checks.setdefault(function.name, []).append(function.check)
             for macro in library.macros:
@@ -53,7 +56,7 @@ class Vocabulary:
             self.constants.update(library.constants)
         self.macros: Final[Mapping[tuple[str, int, bool], tuple[Macro, ...]]] = macros
         self.functions: Final[Mapping[str, Signatures]] = {
-            name: Signatures(name, tuple(found), tuple(checks.get(name, ())))
+            name: Signatures(name, tuple(found), tuple(checks.get(name, ())), name in by_value)
             for name, found in overloads.items()
         }
 

@@ -57,6 +57,9 @@ class Function:
     name: str
     overloads: tuple[Overload, ...]
     check: LiteralCheck | None = None
+    by_value: bool = False
+    """Whether the kind of the value decides which overload runs, whatever was declared: data that
+    is read raw (cel.md §5.1) may be of another kind than its schema says."""
 
 
 class MacroContext(Protocol):
@@ -103,10 +106,14 @@ class Library:
 
 
 def function(
-    name: str, overloads: Iterable[Overload], *, check: LiteralCheck | None = None
+    name: str,
+    overloads: Iterable[Overload],
+    *,
+    check: LiteralCheck | None = None,
+    by_value: bool = False,
 ) -> Function:
     """Return a function over `overloads`."""
-    return Function(name, tuple(overloads), check)
+    return Function(name, tuple(overloads), check, by_value)
 
 
 def member(name: str, *params: CelType, result: CelType, call: Implementation) -> Overload:

@@ -116,8 +116,12 @@ async def _recover(user: User) -> float:
     """Wait until everything is as it must be, and stays so for three seconds (I-12)."""
     started = time.monotonic()
     found = ["not looked yet"]
+    said = False
     while time.monotonic() - started < RECOVERY_S:
         try:
+            if not said:
+                await user.insist()
+                said, started = True, time.monotonic()
             found = await user.differences()
             if not found:
                 took_s = time.monotonic() - started

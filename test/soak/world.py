@@ -106,15 +106,26 @@ class User:
             case _:
                 wanted = Wanted(f"v{self.actions}", self._chance.random() < 0.5)
                 self.wanted[name] = wanted
-                await self._kube.apply(
-                    {
-                        "apiVersion": "kro.run/v1alpha1",
-                        "kind": "Soak",
-                        "metadata": {"name": name, "namespace": NAMESPACE},
-                        "spec": {"value": wanted.value, "more": wanted.more},
-                    },
-                    gvr=SOAKS,
-                )
+                await self._apply(name, wanted)
+
+    async def insist(self) -> None:
+        """Say again what is wanted: the API server may have been away when it was said."""
+        for name, wanted in self.wanted.items():
+            await self._apply(name, wanted)
+        for at in range(self._instances):
+            if f"soak-{at}" not in self.wanted:
+                await self._kube.delete(SOAKS, f"soak-{at}", NAMESPACE)
+
+    async def _apply(self, name: str, wanted: Wanted) -> None:
+        await self._kube.apply(
+            {
+                "apiVersion": "kro.run/v1alpha1",
+                "kind": "Soak",
+                "metadata": {"name": name, "namespace": NAMESPACE},
+                "spec": {"value": wanted.value, "more": wanted.more},
+            },
+            gvr=SOAKS,
+        )
 
     async def _spoil(self, child: str, patch: Json) -> None:
         if await self._kube.get(CONFIGMAPS, child, NAMESPACE) is not None:

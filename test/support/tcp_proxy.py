@@ -108,6 +108,7 @@ class TcpProxy:
         """Told each new connection before a byte has passed."""
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._pumps: set[asyncio.Task[None]] = set()
 
     @property
     def alive(self) -> list[Connection]:
@@ -116,7 +117,7 @@ class TcpProxy:
 
     def tasks(self) -> int:
         """Return how many tasks of the loop are the proxy's own."""
-        return len(self._tasks)
+        return len(self._tasks) + len(self._pumps)
 
     async def __aenter__(self) -> Self:
         await self.accept()
@@ -132,8 +133,8 @@ class TcpProxy:
         for connection in self.alive:
             connection.resume()
             connection.reset()
-        for task in self._tasks:
-            task.cancel()
+        for pump in self._pumps:
+            pump.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
 
@@ -166,9 +167,9 @@ class TcpProxy:
             asyncio.create_task(connection.pump(UP, reader, up_writer)),
             asyncio.create_task(connection.pump(DOWN, up_reader, writer)),
         ]
-        self._tasks.update(pumps)
+        self._pumps.update(pumps)
         for pump in pumps:
-            pump.add_done_callback(self._tasks.discard)
+            pump.add_done_callback(self._pumps.discard)
         try:
             await asyncio.wait(pumps)
         finally:

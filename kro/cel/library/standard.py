@@ -56,6 +56,7 @@ LIBRARY: Final = Library(
                     member(f"{name}_size", measured, result=INT, call=len),
                 )
             ],
+            by_value=True,
         ),
         function(
             "contains",

@@ -198,6 +198,7 @@ class DefinitionController:
             fingerprint = _fingerprint(name, spec)
         except AuthorError as error:
             return self._refuse(name, report, error)
+        await self._issuer.collect(name)
         await self._issuer.adopt(definition)
         if not family.live and not family.unsettled:
             self._compiled.forget_all(name)
@@ -304,14 +305,13 @@ class DefinitionController:
     async def _serve_revision(
         self, definition: JsonObject, report: Report, graph: Graph
     ) -> Outcome:
-        """Let old revisions go, and serve the latest one's kind."""
+        """Serve the latest revision's kind."""
         name = name_of(definition)
         self._metrics.resolved("serve")
         report.conditions.set(
             GRAPH_ACCEPTED, "True", "Valid", "resource graph and schema are valid"
         )
         report.show(graph)
-        await self._issuer.collect(name)
         try:
             waiting = await self._kind.ensure(definition, report, graph)
         finally:

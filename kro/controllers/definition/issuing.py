@@ -93,7 +93,11 @@ class Issuer:
         return number_of(written)
 
     async def collect(self, definition: str) -> None:
-        """Delete the revisions that retention lets go; what fails is tried at the next pass."""
+        """Delete the revisions that retention lets go; what fails is tried at the next pass.
+
+        In every pass, also in those that do not come to serve anything: a definition that is
+        edited faster than it is served must not pile them up.
+        """
         for revision in self.family(definition).beyond(self._kept):
             name = NamespacedName("", name_of(revision))
             try:

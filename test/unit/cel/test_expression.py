@@ -321,3 +321,27 @@ def test_variables_are_visible_in_split_code(depth: int) -> None:
     for _ in range(depth):
         (result,) = result
     assert result == sum(range(depth))
+
+
+def test_size_goes_by_the_value_and_not_by_its_declaration() -> None:
+    """Raw data of a `byte` field is its base64 text; conversions stay with what was declared."""
+    secret = schema_type(
+        {
+            "type": "object",
+            "properties": {
+                "data": {
+                    "type": "object",
+                    "additionalProperties": {"type": "string", "format": "byte"},
+                }
+            },
+        },
+        "__type_s",
+    )
+    assert secret is not None
+    environment = Environment({"s": secret})
+    raw = {"s": {"data": {"k": "aGVsbG8="}}}
+
+    assert environment.compile("size(s.data.k)").evaluate(raw) == 8
+    assert environment.compile("s.data.k.size()").evaluate(raw) == 8
+    with pytest.raises(EvaluationError, match="no such overload"):
+        environment.compile("string(s.data.k)").evaluate(raw)

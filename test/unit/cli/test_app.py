@@ -167,3 +167,39 @@ def test_bash_takes_its_completion_script() -> None:
 def test_parsers_know_their_formats() -> None:
     """Completion and messages name the same ones."""
     assert parser_of("render")[0].get_default("formats") == ("yaml", "json")
+
+
+def test_convert_writes_the_file_only_when_asked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without `--write` the file stays, and a second run finds nothing to do."""
+    file = tmp_path / "group.yaml"
+    before = (
+        "apiVersion: kro.run/v1alpha1\nkind: ResourceGroup  # old\nmetadata: {name: x}\n"
+        "spec:\n  schema: {apiVersion: v1, kind: X}\n  resources: []\n"
+    )
+    after = before.replace("ResourceGroup", "ResourceGraphDefinition")
+    file.write_text(before)
+
+    assert run_app(["convert", str(file)]) == 0
+    assert (capsys.readouterr().out, file.read_text()) == (after, before)
+    assert run_app(["convert", "--write", str(file)]) == 0
+    assert (capsys.readouterr().out, file.read_text()) == ("", after)
+    assert run_app(["convert", "--write", str(file)]) == 0
+    assert "stays as it is" in capsys.readouterr().err
+
+
+def test_version_names_the_built_in_kinds(capsys: pytest.CaptureFixture[str]) -> None:
+    """Which Kubernetes the offline verdicts are about."""
+    assert run_app(["version"]) == 0
+    assert "(Kubernetes v1." in capsys.readouterr().out
+
+
+def test_generated_crds_are_one_list_in_json(capsys: pytest.CaptureFixture[str]) -> None:
+    """Several manifests are several YAML documents, or a List that kubectl takes."""
+    files = ["-f", str(WEBAPP / "rgd.yaml"), "-f", str(ROOT / "examples" / "argocd")]
+
+    assert run_app(["generate", "crd", "-o", "json", *files]) == 0
+    assert '"kind": "List"' in capsys.readouterr().out
+    assert run_app(["generate", "crd", *files]) == 0
+    assert capsys.readouterr().out.count("\n---\n") == 1
