@@ -17,6 +17,7 @@ from kro.cel import (
     Environment,
     Pending,
     parse_template,
+    schema_type,
 )
 from kro.errors import EvaluationError
 
