@@ -5,8 +5,8 @@
     │   ├── DefinitionError      the structure of a definition
     │   ├── SchemaError          SimpleSchema, status inference, generated CRD
     │   └── ExpressionError      one `${...}`: syntax, names, types
-    ├── EvaluationError          an expression met data that it cannot work with; retried with backoff
-    ├── ClusterError             the API server or the way to it; retried with backoff
+    ├── EvaluationError          an expression met data that it cannot work with; backoff
+    ├── ClusterError             the API server or the way to it; backoff
     │   └── …                    one class a cause, in `kro.runtime.client.errors`
     └── InvariantError           our bug
 

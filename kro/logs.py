@@ -56,9 +56,7 @@ def configure(
 
 def get_logger(name: str, **keys: object) -> structlog.typing.FilteringBoundLogger:
     """Return a logger whose lines carry `name` and the given keys."""
-    logger: structlog.typing.FilteringBoundLogger = structlog.get_logger().bind(
-        logger=name, **keys
-    )
+    logger: structlog.typing.FilteringBoundLogger = structlog.get_logger().bind(logger=name, **keys)
     return logger
 
 

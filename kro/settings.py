@@ -117,9 +117,7 @@ def _one_of(*words: str) -> Callable[[str], str]:
     return parse
 
 
-def _flag(
-    name: str, default: Any, parse: Callable[[str], Any], kind: str, help_text: str
-) -> Any:
+def _flag(name: str, default: Any, parse: Callable[[str], Any], kind: str, help_text: str) -> Any:
     return field(
         default=default, metadata={"flag": name, "parse": parse, "kind": kind, "help": help_text}
     )
@@ -130,98 +128,206 @@ class Settings:
     """Everything the controller process can be told. Units: seconds where a name ends in `_s`."""
 
     metrics_bind_address: str = _flag(
-        "metrics-bind-address", ":8078", str, "string",
-        "address of the metrics endpoint; 0 turns it off")
+        "metrics-bind-address",
+        ":8078",
+        str,
+        "string",
+        "address of the metrics endpoint; 0 turns it off",
+    )
     health_probe_bind_address: str = _flag(
-        "health-probe-bind-address", ":8079", str, "string",
-        "address of the probe endpoint; 0 or nothing turns it off")
+        "health-probe-bind-address",
+        ":8079",
+        str,
+        "string",
+        "address of the probe endpoint; 0 or nothing turns it off",
+    )
     pprof_bind_address: str = _flag(
-        "pprof-bind-address", ":6060", str, "string",
-        "accepted for compatibility; there is no profiling endpoint")
+        "pprof-bind-address",
+        ":6060",
+        str,
+        "string",
+        "accepted for compatibility; there is no profiling endpoint",
+    )
     leader_elect: bool = _flag(
-        "leader-elect", False, parse_bool, "",
-        "elect a leader, so that one of several replicas is active")
+        "leader-elect",
+        False,
+        parse_bool,
+        "",
+        "elect a leader, so that one of several replicas is active",
+    )
     leader_election_namespace: str = _flag(
-        "leader-election-namespace", "", str, "string",
-        "namespace of the lease; empty: the pod's own")
+        "leader-election-namespace",
+        "",
+        str,
+        "string",
+        "namespace of the lease; empty: the pod's own",
+    )
     lease_duration_s: float = _flag(
-        "leader-election-lease-duration", 15.0, parse_duration, "duration",
-        "how long others wait before they take over a lease that is not renewed")
+        "leader-election-lease-duration",
+        15.0,
+        parse_duration,
+        "duration",
+        "how long others wait before they take over a lease that is not renewed",
+    )
     renew_deadline_s: float = _flag(
-        "leader-election-renew-deadline", 10.0, parse_duration, "duration",
-        "how long the leader tries to renew before it gives up")
+        "leader-election-renew-deadline",
+        10.0,
+        parse_duration,
+        "duration",
+        "how long the leader tries to renew before it gives up",
+    )
     retry_period_s: float = _flag(
-        "leader-election-retry-period", 2.0, parse_duration, "duration",
-        "time between two tries to acquire or renew")
+        "leader-election-retry-period",
+        2.0,
+        parse_duration,
+        "duration",
+        "time between two tries to acquire or renew",
+    )
     enable_controller_warmup: bool = _flag(
-        "enable-controller-warmup", False, parse_bool, "",
-        "fill the caches before leadership is won")
+        "enable-controller-warmup",
+        False,
+        parse_bool,
+        "",
+        "fill the caches before leadership is won",
+    )
     allow_crd_deletion: bool = _flag(
-        "allow-crd-deletion", False, parse_bool, "",
-        "delete the generated CRD, and with it all instances, with its definition")
+        "allow-crd-deletion",
+        False,
+        parse_bool,
+        "",
+        "delete the generated CRD, and with it all instances, with its definition",
+    )
     graceful_shutdown_timeout_s: float = _flag(
-        "graceful-shutdown-timeout", 60.0, parse_duration, "duration",
-        "how long running passes may take to end; negative: for ever")
+        "graceful-shutdown-timeout",
+        60.0,
+        parse_duration,
+        "duration",
+        "how long running passes may take to end; negative: for ever",
+    )
     definition_workers: int = _flag(
-        "resource-graph-definition-concurrent-reconciles", 8, _parse_count, "int",
-        "definitions reconciled at once")
+        "resource-graph-definition-concurrent-reconciles",
+        8,
+        _parse_count,
+        "int",
+        "definitions reconciled at once",
+    )
     revision_workers: int = _flag(
-        "graph-revision-concurrent-reconciles", 8, _parse_count, "int",
-        "revisions reconciled at once")
+        "graph-revision-concurrent-reconciles",
+        8,
+        _parse_count,
+        "int",
+        "revisions reconciled at once",
+    )
     instance_workers: int = _flag(
-        "dynamic-controller-concurrent-reconciles", 16, _parse_count, "int",
-        "instances reconciled at once, over all kinds")
+        "dynamic-controller-concurrent-reconciles",
+        16,
+        _parse_count,
+        "int",
+        "instances reconciled at once, over all kinds",
+    )
     retry_min_delay_s: float = _flag(
-        "dynamic-controller-rate-limiter-min-delay", 0.2, parse_duration, "duration",
-        "delay after an instance's first failure")
+        "dynamic-controller-rate-limiter-min-delay",
+        0.2,
+        parse_duration,
+        "duration",
+        "delay after an instance's first failure",
+    )
     retry_max_delay_s: float = _flag(
-        "dynamic-controller-rate-limiter-max-delay", 1000.0, parse_duration, "duration",
-        "longest delay after failures")
+        "dynamic-controller-rate-limiter-max-delay",
+        1000.0,
+        parse_duration,
+        "duration",
+        "longest delay after failures",
+    )
     retry_rate: int = _flag(
-        "dynamic-controller-rate-limiter-rate-limit", 10, _parse_count, "int",
-        "retries a second, over all instances")
+        "dynamic-controller-rate-limiter-rate-limit",
+        10,
+        _parse_count,
+        "int",
+        "retries a second, over all instances",
+    )
     retry_burst: int = _flag(
-        "dynamic-controller-rate-limiter-burst-limit", 100, _parse_count, "int",
-        "retries that may go out at once")
+        "dynamic-controller-rate-limiter-burst-limit",
+        100,
+        _parse_count,
+        "int",
+        "retries that may go out at once",
+    )
     resync_period_s: int = _flag(
-        "dynamic-controller-default-resync-period", 36000, _parse_int, "int",
-        "seconds between two visits of an instance without any event")
+        "dynamic-controller-default-resync-period",
+        36000,
+        _parse_int,
+        "int",
+        "seconds between two visits of an instance without any event",
+    )
     queue_max_retries: int = _flag(
-        "dynamic-controller-default-queue-max-retries", 20, _parse_int, "int",
-        "accepted for compatibility; an instance that exists is never dropped from the queue")
+        "dynamic-controller-default-queue-max-retries",
+        20,
+        _parse_int,
+        "int",
+        "accepted for compatibility; an instance that exists is never dropped from the queue",
+    )
     instance_requeue_interval_s: float = _flag(
-        "instance-requeue-interval", 3.0, parse_duration, "duration",
-        "safety net: a waiting instance is looked at again after this time; 0: only events")
+        "instance-requeue-interval",
+        3.0,
+        parse_duration,
+        "duration",
+        "safety net: a waiting instance is looked at again after this time; 0: only events",
+    )
     client_qps: float = _flag(
-        "client-qps", 100.0, _parse_number, "float",
-        "accepted for compatibility; the API server's own flow control decides")
+        "client-qps",
+        100.0,
+        _parse_number,
+        "float",
+        "accepted for compatibility; the API server's own flow control decides",
+    )
     client_burst: int = _flag(
-        "client-burst", 150, _parse_int, "int", "accepted for compatibility, as client-qps")
+        "client-burst", 150, _parse_int, "int", "accepted for compatibility, as client-qps"
+    )
     max_collection_size: int = _flag(
-        "rgd-max-collection-size", 1000, _parse_count, "int",
-        "objects that one forEach may make")
+        "rgd-max-collection-size", 1000, _parse_count, "int", "objects that one forEach may make"
+    )
     max_collection_dimensions: int = _flag(
-        "rgd-max-collection-dimension-size", 10, _parse_count, "int",
-        "dimensions of one forEach")
+        "rgd-max-collection-dimension-size", 10, _parse_count, "int", "dimensions of one forEach"
+    )
     max_graph_revisions: int = _flag(
-        "rgd-max-graph-revisions", 5, _parse_int, "int",
-        "revisions kept of each definition; 0 keeps all")
+        "rgd-max-graph-revisions",
+        5,
+        _parse_int,
+        "int",
+        "revisions kept of each definition; 0 keeps all",
+    )
     progress_requeue_delay_s: float = _flag(
-        "rgd-progress-requeue-delay", 3.0, parse_duration, "duration",
-        "safety net: a waiting definition is looked at again after this time")
+        "rgd-progress-requeue-delay",
+        3.0,
+        parse_duration,
+        "duration",
+        "safety net: a waiting definition is looked at again after this time",
+    )
     feature_gates: str = _flag(
-        "feature-gates", "", str, "string", "comma-separated Name=true|false")
+        "feature-gates", "", str, "string", "comma-separated Name=true|false"
+    )
     kubeconfig: str = _flag("kubeconfig", "", str, "string", "path of a kubeconfig file")
     log_devel: bool = _flag(
-        "zap-devel", True, parse_bool, "", "development defaults: console lines, debug level")
+        "zap-devel", True, parse_bool, "", "development defaults: console lines, debug level"
+    )
     log_encoder: str = _flag(
-        "zap-encoder", "", _one_of("json", "console"), "json|console", "form of a log line")
+        "zap-encoder", "", _one_of("json", "console"), "json|console", "form of a log line"
+    )
     log_level: int | None = _flag(
-        "zap-log-level", None, _parse_log_level, "level",
-        "debug, info, error, panic or a verbosity above 0")
+        "zap-log-level",
+        None,
+        _parse_log_level,
+        "level",
+        "debug, info, error, panic or a verbosity above 0",
+    )
     log_stacktrace_level: str = _flag(
-        "zap-stacktrace-level", "", _one_of("info", "error", "panic"), "level",
-        "level from which a stack trace is logged")
+        "zap-stacktrace-level",
+        "",
+        _one_of("info", "error", "panic"),
+        "level",
+        "level from which a stack trace is logged",
+    )
     log_time_encoding: str = _flag(
         "zap-time-encoding", "rfc3339",
         _one_of("epoch", "millis", "nanos", "iso8601", "rfc3339", "rfc3339nano"), "encoding",

@@ -175,8 +175,6 @@ class Parts:
                 collection_size=settings.max_collection_size,
             ),
             gates=Gates(omit=settings.gates().CELOmitFunction),
-            now=self._clock.now,
-            built=of_definitions.built,
         )
         passes = DefinitionController(
             client=self.client,

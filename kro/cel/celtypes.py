@@ -169,4 +169,3 @@ def struct(
 
 LIST_DYN: Final = list_of(DYN)
 MAP_DYN: Final = map_of(DYN, DYN)
-EMPTY: Final[Mapping[str, CelType]] = {}

@@ -17,9 +17,10 @@ from typing import Any, Final
 
 from kro.cel.celtypes import DYN, CelType, Kind
 from kro.cel.check import Checked
-from kro.cel.emit import Emitter, Operand, Program, Variable
+from kro.cel.emit import Operand, Program, Variable
 from kro.cel.fieldnames import unescape_field
 from kro.cel.functions import Overload
+from kro.cel.operator_code import BINARY, CLASSES, OperatorCode
 from kro.cel.syntax import (
     Bind,
     Call,
@@ -42,58 +43,12 @@ MAX_NESTING: Final = 12
 Recorder = Callable[[Node, Value], None]
 """Gets each sub-expression with its value, when an evaluation is traced."""
 
-_CLASSES: Final[Mapping[Kind, str]] = {
-    Kind.STRING: "str",
-    Kind.INT: "int",
-    Kind.DOUBLE: "float",
-    Kind.BOOL: "bool",
-    Kind.BYTES: "bytes",
-    Kind.UINT: "Uint",
-}
-"""Kinds that exactly one Python class stands for, by its name in generated code."""
 
 _READ_ALIKE: Final = frozenset({Kind.STRING, Kind.INT, Kind.DOUBLE, Kind.BOOL, Kind.DYN})
 """Kinds that are the same Python value with and without schema, if that value has their class."""
 
-_BINARY: Final[Mapping[str, str]] = {
-    "_+_": "add",
-    "_-_": "subtract",
-    "_*_": "multiply",
-    "_/_": "divide",
-    "_%_": "remainder",
-    "_==_": "equal",
-    "_!=_": "unequal",
-    "_<_": "less",
-    "_<=_": "less_equal",
-    "_>_": "greater",
-    "_>=_": "greater_equal",
-    "@in": "contains",
-    "_[_]": "index",
-    "_[?_]": "find",
-    "@mapInsert": "insert",
-}
-_SYMBOLS: Final[Mapping[str, str]] = {
-    "_+_": "+",
-    "_-_": "-",
-    "_*_": "*",
-    "_<_": "<",
-    "_<=_": "<=",
-    "_>_": ">",
-    "_>=_": ">=",
-    "_==_": "==",
-    "_!=_": "!=",
-}
-_FAST: Final[Mapping[Kind, frozenset[str]]] = {
-    Kind.INT: frozenset(_SYMBOLS),
-    Kind.DOUBLE: frozenset({"_+_", "_-_", "_*_", "_==_", "_!=_"}),
-    Kind.STRING: frozenset(_SYMBOLS) - {"_-_", "_*_"},
-}
-_BOOLEAN: Final = frozenset(
-    {"_==_", "_!=_", "_<_", "_<=_", "_>_", "_>=_", "@in", "_&&_", "_||_", "!_"}
-)
 
-
-class Generator(Emitter):
+class Generator(OperatorCode):
     """Generates the code of one expression."""
 
     def __init__(
@@ -107,6 +62,7 @@ class Generator(Emitter):
         self._checked = checked
         self._constants = constants
         self._record = record
+        self._traced = record is not None
         self._recorder = "" if record is None else self._give(record, "r")
         self._nesting = 0
         self._loops = 0
@@ -238,7 +194,7 @@ class Generator(Emitter):
         base = self._value(at)
         target = self._fresh()
         lookups = "".join(f"[{field!r}]" for field in fields)
-        classes = "SCALARS" if node.test or kind is Kind.DYN else f"({_CLASSES[kind]},)"
+        classes = "SCALARS" if node.test or kind is Kind.DYN else f"({CLASSES[kind]},)"
         with self._indented("try:"):
             raw = f"({base.text}.raw if type({base.text}) is Object else {base.text})"
             self._line(f"{target} = {raw}{lookups}")
@@ -274,9 +230,6 @@ class Generator(Emitter):
             return Operand(arguments[0].text, arguments[0].kind, arguments[0].constant)
         otherwise = signatures.overloads if signatures.by_value else overloads
         return self._invoke(overloads, arguments, otherwise)
-
-    def _negation(self, node: Call) -> Operand:
-        return self._set(f"negate({self._value(node.args[0]).text})")
 
     def _unbound(self, node: Call) -> Operand:
         for argument in node.args:
@@ -314,158 +267,6 @@ class Generator(Emitter):
             table = self._give(otherwise, "o")
             self._line(f"{target} = dispatch({table}, {texts})")
         return Operand(target, result)
-
-    def _binary(self, node: Call) -> Operand:
-        function = node.function
-        if function == "_+_" and self._record is None:
-            parts = self._parts(node)
-            if len(parts) > 2:
-                return self._joined(parts)
-        left = self._value(node.args[0])
-        right = self._value(node.args[1])
-        general = f"{_BINARY[function]}({left.text}, {right.text})"
-        kind = Kind.BOOL if function in _BOOLEAN else None
-        operands = {
-            (operand.kind or self._static(part).kind)
-            for operand, part in zip((left, right), node.args, strict=True)
-        }
-        shared = operands.pop() if len(operands) == 1 else None
-        if shared is None or function not in _FAST.get(shared, ()):
-            return self._set(general, kind)
-        name = _CLASSES[shared]
-        guards = [
-            f"type({operand.text}) is {name}" for operand in (left, right) if operand.kind is None
-        ]
-        target = self._fresh()
-        if not guards:
-            self._quick(function, shared, target, left, right)
-            return Operand(target, kind or shared)
-        with self._indented(f"if {' and '.join(guards)}:"):
-            self._quick(function, shared, target, left, right)
-        with self._indented("else:"):
-            self._line(f"{target} = {general}")
-        return Operand(target, kind)
-
-    def _parts(self, node: Call) -> list[Node]:
-        """Return what `a + b + c` joins if all of it is text."""
-        parts: list[Node] = []
-        at: Node = node
-        while type(at) is Call and at.function == "_+_" and len(at.args) == 2:
-            parts.append(at.args[1])
-            at = at.args[0]
-        parts.append(at)
-        if any(self._static(part).kind is not Kind.STRING for part in parts):
-            return []
-        return parts[::-1]
-
-    def _joined(self, parts: list[Node]) -> Operand:
-        """Generate the text that a string template comes to."""
-        operands = [self._value(part) for part in parts]
-        guards = [f"type({operand.text}) is str" for operand in operands if operand.kind is None]
-        texts = [operand.text for operand in operands]
-        target = self._fresh()
-        general = texts[0]
-        for text in texts[1:]:
-            general = f"add({general}, {text})"
-        if not guards:
-            self._line(f"{target} = {' + '.join(texts)}")
-            self._line(f"if len({target}) > 256: charge(len({target}) >> 4)")
-            return Operand(target, Kind.STRING)
-        with self._indented(f"if {' and '.join(guards)}:"):
-            self._line(f"{target} = {' + '.join(texts)}")
-            self._line(f"if len({target}) > 256: charge(len({target}) >> 4)")
-        with self._indented("else:"):
-            self._line(f"{target} = {general}")
-        return Operand(target)
-
-    def _quick(self, function: str, kind: Kind, target: str, left: Operand, right: Operand) -> None:
-        """Generate an operator on two values of the Python class of `kind`."""
-        compares = function not in {"_+_", "_-_", "_*_"}
-        if (
-            kind is Kind.STRING
-            and compares
-            and self._loops
-            and not (left.constant or right.constant)
-        ):
-            self._line(f"if len({left.text}) > 1024: charge(len({left.text}) >> 6)")
-        self._line(f"{target} = {left.text} {_SYMBOLS[function]} {right.text}")
-        if compares:
-            return
-        if kind is Kind.INT:
-            within = f"-9223372036854775808 <= {target} <= 9223372036854775807"
-            self._line(f"if not {within}: {_BINARY[function]}({left.text}, {right.text})")
-        elif kind is Kind.STRING:
-            self._line(f"if len({target}) > 256: charge(len({target}) >> 4)")
-
-    def _complement(self, node: Call) -> Operand:
-        operand = self._value(node.args[0])
-        if operand.kind is Kind.BOOL:
-            return self._set(f"not {operand.text}", Kind.BOOL)
-        return self._set(f"complement({operand.text})", Kind.BOOL)
-
-    def _conditional(self, node: Call) -> Operand:
-        condition = self._named(node.args[0])
-        target = self._fresh()
-        kinds: list[Kind | None] = []
-        self._nesting += 1
-        for header, branch in ((f"if {condition.text} is True:", 1), ("else:", 2)):
-            if branch == 2 and condition.kind is not Kind.BOOL:
-                with self._indented(f"elif {condition.text} is not False:"):
-                    self._line("raise NoSuchOverload")
-            with self._indented(header):
-                chosen = self._value(node.args[branch])
-                self._line(f"{target} = {chosen.text}")
-                kinds.append(chosen.kind)
-        self._nesting -= 1
-        return Operand(target, kinds[0] if kinds[0] is kinds[1] else None)
-
-    def _logic(self, node: Call) -> Operand:
-        """Generate `a && b && …`: a false operand decides, else the first failure is raised."""
-        decides = node.function == "_||_"
-        target = self._fresh()
-        failure = self._fresh("e")
-        self._line(f"{target} = {failure} = None")
-        self._nesting += 1
-        for position, part in enumerate(node.args):
-            if position:
-                self._line(f"if {target} is None:")
-                self._indent += 1
-            with self._indented("try:"):
-                operand = self._named(part)
-                self._line(f"if {operand.text} is {decides}: {target} = {decides}")
-                if operand.kind is not Kind.BOOL:
-                    self._line(f"elif {operand.text} is not {not decides}: raise NoSuchOverload")
-            caught = self._fresh("x")
-            with self._indented(f"except Failure as {caught}:"):
-                self._line(f"if {failure} is None: {failure} = {caught}")
-            if position:
-                self._indent -= 1
-        self._nesting -= 1
-        with self._indented(f"if {target} is None:"):
-            self._line(f"if {failure} is not None: raise {failure}")
-            self._line(f"{target} = {not decides}")
-        return Operand(target, Kind.BOOL)
-
-    def _or(self, node: Call) -> Operand:
-        """Generate `a.orValue(b)`, `a.or(b)`: `b` is evaluated only if `a` has no content."""
-        assert node.target is not None
-        optional = self._named(node.target)
-        target = self._fresh()
-        self._nesting += 1
-        if optional.kind is not Kind.OPTIONAL:
-            # What is no optional counts as content.
-            self._line(f"if type({optional.text}) is not Optional: {target} = {optional.text}")
-        test = "if" if optional.kind is Kind.OPTIONAL else "elif"
-        with self._indented(f"{test} {optional.text}.has_value:"):
-            content = optional.text if node.function == "or" else f"{optional.text}.content"
-            self._line(f"{target} = {content}")
-        with self._indented("else:"):
-            other = self._named(node.args[0])
-            if node.function == "or" and other.kind is not Kind.OPTIONAL:
-                self._line(f"if type({other.text}) is not Optional: raise NoSuchOverload")
-            self._line(f"{target} = {other.text}")
-        self._nesting -= 1
-        return Operand(target)
 
     # Literals of collections
 
@@ -642,7 +443,7 @@ _OPERATORS: Final[Mapping[str, Callable[[Generator, Any], Operand]]] = {
     "_?_:_": Generator._conditional,
     "!_": Generator._complement,
     "-_": Generator._negation,
-    **dict.fromkeys(_BINARY, Generator._binary),
+    **dict.fromkeys(BINARY, Generator._binary),
 }
 _INITIAL: Final[Mapping[FoldKind, str]] = {
     FoldKind.ALL: "True",
@@ -670,7 +471,7 @@ def _guard(param: CelType, argument: Operand) -> str | None:
     kind = param.kind
     if kind is Kind.DYN or kind is Kind.PARAM or argument.kind is kind:
         return ""
-    name = _CLASSES.get(kind)
+    name = CLASSES.get(kind)
     if name is not None:
         return f"type({argument.text}) is {name}"
     if kind is Kind.OPTIONAL:
@@ -682,4 +483,4 @@ def _known_kind(overloads: tuple[Overload, ...]) -> Kind | None:
     """Return the kind that every overload certainly returns."""
     kinds = {overload.result.kind for overload in overloads}
     kind = kinds.pop()
-    return kind if not kinds and (kind in _CLASSES or kind is Kind.OPTIONAL) else None
+    return kind if not kinds and (kind in CLASSES or kind is Kind.OPTIONAL) else None

@@ -20,7 +20,7 @@ from kro.cel.failures import Failure, NoSuchOverload
 from kro.cel.functions import Overload
 from kro.cel.parser import children
 from kro.cel.syntax import Call, Ident, Literal, Node, Select
-from kro.cel.values import NONE, KeyedMap, Optional, Uint, Value, kind_of
+from kro.cel.values import NONE, Optional, Uint, Value, kind_of
 from kro.cel.wrapped import Object
 
 FILE: Final = "<cel>"
@@ -75,10 +75,8 @@ RUNTIME: Final[Mapping[str, Any]] = {
     "Optional": Optional,
     "NONE": NONE,
     "Object": Object,
-    "KeyedMap": KeyedMap,
     "SCALARS": frozenset({str, int, bool}),
     "INF": math.inf,
-    "NAN": math.nan,
     "add": arithmetic.add,
     "subtract": arithmetic.subtract,
     "multiply": arithmetic.multiply,

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 import orjson
 
@@ -18,8 +18,11 @@ from kro.errors import AuthorErrors
 from kro.graph import Gates, Graph, Limits, build, required_kinds
 from kro.refs import GVK, JsonValue
 
-KEPT = 2
+KEPT: Final = 2
 """Results kept for each definition: its latest revision's and its current spec's."""
+
+MISSING_KIND_RETRY_S: Final = 60.0
+"""How often a kind is looked for that no CRD will announce: one of an aggregated API."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,26 +37,12 @@ class Compiled:
 
 
 class Compiler:
-    """Builds graphs off the event loop and remembers the last results of each definition.
+    """Builds graphs off the event loop and remembers the last results of each definition."""
 
-    Args:
-        built: told after each build: definition, seconds, whether it failed.
-    """
-
-    def __init__(
-        self,
-        *,
-        kinds: Kinds,
-        limits: Limits,
-        gates: Gates,
-        now: Callable[[], float],
-        built: Callable[[str, float, bool], None],
-    ) -> None:
+    def __init__(self, *, kinds: Kinds, limits: Limits, gates: Gates) -> None:
         self._kinds = kinds
         self._limits = limits
         self._gates = gates
-        self._now = now
-        self._built = built
         self._results: dict[str, list[Compiled]] = {}
         self._one = asyncio.Semaphore(1)
 
@@ -88,7 +77,6 @@ class Compiler:
     async def _build(
         self, definition: str, spec: JsonValue, fetched: Fetched, key: tuple[object, ...]
     ) -> Compiled:
-        started = self._now()
         graph: Graph | None = None
         errors: AuthorErrors | None = None
         try:
@@ -104,5 +92,4 @@ class Compiler:
             errors = problem
             for error in (problem, *problem.exceptions):
                 error.__traceback__ = None  # it would keep the whole build in memory
-        self._built(definition, self._now() - started, graph is None)
         return Compiled(key, graph, errors, fetched.missing)

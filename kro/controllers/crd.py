@@ -13,7 +13,7 @@ from kro import names
 from kro.errors import KroError, Retry
 from kro.refs import GVR, JsonObject, JsonValue
 from kro.runtime import Stored
-from kro.schema import compare_versions, plural
+from kro.schema import CompatibilityError, compare_versions, plural
 
 CRDS: Final = GVR("apiextensions.k8s.io", "v1", "customresourcedefinitions")
 
@@ -114,9 +114,8 @@ def plan(
     (validations, map value types, printer columns, labels): they judge, they do not detect.
 
     Raises:
-        CrdRefusedError: the CRD is somebody else's, another definition's, or the change would
-            break stored instances and is not permitted.
-        AuthorError: the two cannot be compared.
+        CrdRefusedError: the CRD is somebody else's, another definition's, cannot be compared, or
+            the change would break stored instances and is not permitted.
     """
     if installed is None:
         return Create(wanted)
@@ -133,10 +132,13 @@ def plan(
             f"ResourceGraphDefinition {owner_of(installed)}"
         )
     installed_spec, wanted_spec = _mapping(installed, "spec"), _mapping(wanted, "spec")
-    comparison = compare_versions(
-        cast("list[JsonObject]", installed_spec.get("versions", [])),
-        cast("list[JsonObject]", wanted_spec["versions"]),
-    )
+    try:
+        comparison = compare_versions(
+            cast("list[JsonObject]", installed_spec.get("versions", [])),
+            cast("list[JsonObject]", wanted_spec["versions"]),
+        )
+    except CompatibilityError as error:
+        raise CrdRefusedError(f"failed to check schema compatibility: {error}") from error
     if comparison.breaking and not allow_breaking:
         raise CrdRefusedError(
             f"cannot update CRD {name}: breaking changes detected: {comparison.summary()}; "

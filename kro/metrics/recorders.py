@@ -246,7 +246,7 @@ class DefinitionRecorder:
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
 
-    def built(self, definition: str, duration_s: float, failed: bool) -> None:
+    def built(self, definition: str, duration_s: float, *, failed: bool) -> None:
         """Count a build."""
         self._metrics.builds.labels(definition).inc()
         self._metrics.build_duration.labels(definition).observe(duration_s)

@@ -17,18 +17,14 @@ from kro.runtime.clock import Clock, LoopClock, rfc3339, rfc3339_micro, sleep, t
 from kro.runtime.controller import (
     CheckAgain,
     Controller,
-    ControllerMetrics,
-    NullControllerMetrics,
     Outcome,
     Reconcile,
     Settled,
 )
 from kro.runtime.coordinator import (
     Coordinator,
-    CoordinatorMetrics,
     Cycle,
     Degraded,
-    NullCoordinatorMetrics,
     Route,
 )
 from kro.runtime.discovery import Discovery, KindNotServedError
@@ -37,16 +33,26 @@ from kro.runtime.informer import (
     Event,
     Handler,
     Informed,
-    InformerMetrics,
     Informers,
     InformerState,
     InformerStatus,
-    NullInformerMetrics,
     Registration,
 )
 from kro.runtime.keys import ObjectKey
 from kro.runtime.loop_health import LoopHealth, freeze_collector
 from kro.runtime.manager import Manager, Part, Stage
+from kro.runtime.metric_hooks import (
+    ControllerMetrics,
+    CoordinatorMetrics,
+    InformerMetrics,
+    NullControllerMetrics,
+    NullCoordinatorMetrics,
+    NullInformerMetrics,
+    NullQueueMetrics,
+    NullRegistryMetrics,
+    QueueMetrics,
+    RegistryMetrics,
+)
 from kro.runtime.predicates import (
     Wants,
     any_change,
@@ -57,9 +63,7 @@ from kro.runtime.predicates import (
 from kro.runtime.recorder import EventRecorder, Recorder
 from kro.runtime.registry import (
     MicroController,
-    NullRegistryMetrics,
     Registry,
-    RegistryMetrics,
     RegistrySettings,
 )
 from kro.runtime.scope import Scope
@@ -68,10 +72,8 @@ from kro.runtime.slots import Slots
 from kro.runtime.store import IndexFn, Lister, NotSyncedError, by_label
 from kro.runtime.stored import Stored, Transform, keep_managed_fields, on_object, strip
 from kro.runtime.workqueue import (
-    NullQueueMetrics,
     Priority,
     QueueClosed,
-    QueueMetrics,
     WorkQueue,
 )
 

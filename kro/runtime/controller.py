@@ -15,15 +15,16 @@ import zlib
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, Protocol, TypeAlias
+from typing import Final, TypeAlias
 
 from kro.errors import KroError, Retry
 from kro.logs import get_logger
 from kro.refs import NamespacedName
 from kro.runtime.backoff import BackoffSettings, Bucket, KeyBackoff
 from kro.runtime.clock import Clock, sleep, timeout
+from kro.runtime.metric_hooks import ControllerMetrics, NullControllerMetrics, QueueMetrics
 from kro.runtime.slots import Slot, Slots
-from kro.runtime.workqueue import Lease, Priority, QueueClosed, QueueMetrics, WorkQueue
+from kro.runtime.workqueue import Lease, Priority, QueueClosed, WorkQueue
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,56 +47,6 @@ SOONEST_S: Final = 0.1
 """No outcome brings a key back faster."""
 VISIT_BUCKETS: Final = 512
 TRACE_EVERY_S: Final = 60.0
-
-
-class ControllerMetrics(Protocol):
-    """What a controller reports; called synchronously, must not raise."""
-
-    def running(self, passes: int) -> None:
-        """So many passes run now."""
-        ...
-
-    def ended(self, duration_s: float, result: str) -> None:
-        """A pass ended: `success`, `requeue`, `requeue_after`, `error` or `cancelled`."""
-        ...
-
-    def requeued(self, kind: str) -> None:
-        """An outcome was acted upon: `no_requeue`, `requeue`, `requeue_after`, `rate_limited`."""
-        ...
-
-    def failed(self) -> None:
-        """A pass raised."""
-        ...
-
-    def panicked(self) -> None:
-        """A pass raised what nobody expects."""
-        ...
-
-    def timed_out(self) -> None:
-        """A pass was ended by its deadline."""
-        ...
-
-
-class NullControllerMetrics:
-    """Reports nothing."""
-
-    def running(self, passes: int) -> None:
-        """Ignore it."""
-
-    def ended(self, duration_s: float, result: str) -> None:
-        """Ignore it."""
-
-    def requeued(self, kind: str) -> None:
-        """Ignore it."""
-
-    def failed(self) -> None:
-        """Ignore it."""
-
-    def panicked(self) -> None:
-        """Ignore it."""
-
-    def timed_out(self) -> None:
-        """Ignore it."""
 
 
 class PassDeadlineError(KroError):

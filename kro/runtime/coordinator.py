@@ -21,12 +21,13 @@ import asyncio
 import random
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Final, NamedTuple, Protocol, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from kro.refs import GVR, NamespacedName
 from kro.runtime.clock import Clock, sleep
 from kro.runtime.informer import Event, Informed, Informers, InformerState, Registration
 from kro.runtime.keys import ObjectKey
+from kro.runtime.metric_hooks import CoordinatorMetrics, NullCoordinatorMetrics
 from kro.runtime.routing import ByName, BySelector, RoutingTable
 from kro.runtime.scope import Scope
 from kro.runtime.selector import LabelSelector
@@ -40,35 +41,6 @@ NARROW_LIMIT: Final = 16
 DEGRADED_AFTER_S: Final = 30.0
 RECHECK_S: Final = 60.0
 SLICE: Final = 1000
-
-
-class CoordinatorMetrics(Protocol):
-    """What a coordinator reports; called synchronously, must not raise. Zero: none are left."""
-
-    def listeners(self, kind: GVR, count: int) -> None:
-        """So many instances of the kind have declared something."""
-        ...
-
-    def entries(self, gvr: GVR, scalars: int, collections: int) -> None:
-        """So many declarations concern the resource."""
-        ...
-
-    def routed(self, gvr: GVR, *, matched: bool) -> None:
-        """An event was routed, to somebody or to nobody."""
-        ...
-
-
-class NullCoordinatorMetrics:
-    """Reports nothing."""
-
-    def listeners(self, kind: GVR, count: int) -> None:
-        """Ignore it."""
-
-    def entries(self, gvr: GVR, scalars: int, collections: int) -> None:
-        """Ignore it."""
-
-    def routed(self, gvr: GVR, *, matched: bool) -> None:
-        """Ignore it."""
 
 
 class Degraded(NamedTuple):

@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import TracebackType
-from typing import Protocol, Self, TypeAlias
+from typing import Self, TypeAlias
 
 import msgspec
 
@@ -27,6 +27,7 @@ from kro.refs import GVR, JsonObject, NamespacedName
 from kro.runtime.client.watch import ChangeType
 from kro.runtime.client.wire import encode
 from kro.runtime.clock import Clock, Timer, timeout
+from kro.runtime.metric_hooks import InformerMetrics, NullInformerMetrics
 from kro.runtime.reflector import Reflector, Source
 from kro.runtime.reflector_states import Absent, Forbidden, State, Synced, Unsynced
 from kro.runtime.scope import Scope
@@ -85,49 +86,6 @@ class Event(msgspec.Struct, frozen=True, gc=False):
 
 
 Handler: TypeAlias = Callable[[Event], None]
-
-
-class InformerMetrics(Protocol):
-    """What informers report; called synchronously, must not raise."""
-
-    def informers(self, running: int) -> None:
-        """So many informers run now."""
-        ...
-
-    def changed(self, gvr: GVR, before: InformerState | None, after: InformerState | None) -> None:
-        """An informer went from one state to another; None before its start and after its end."""
-        ...
-
-    def waited(self, gvr: GVR, duration_s: float, *, synced: bool) -> None:
-        """Somebody waited so long for an informer to be synced."""
-        ...
-
-    def relisted(self, gvr: GVR, reason: str) -> None:
-        """A load began."""
-        ...
-
-    def handler_failed(self, gvr: GVR) -> None:
-        """A handler raised."""
-        ...
-
-
-class NullInformerMetrics:
-    """Reports nothing."""
-
-    def informers(self, running: int) -> None:
-        """Ignore it."""
-
-    def changed(self, gvr: GVR, before: InformerState | None, after: InformerState | None) -> None:
-        """Ignore it."""
-
-    def waited(self, gvr: GVR, duration_s: float, *, synced: bool) -> None:
-        """Ignore it."""
-
-    def relisted(self, gvr: GVR, reason: str) -> None:
-        """Ignore it."""
-
-    def handler_failed(self, gvr: GVR) -> None:
-        """Ignore it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

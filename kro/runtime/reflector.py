@@ -80,6 +80,7 @@ LOAD_SLOT_S: Final = 5.0
 """A load that takes longer no longer counts against the shared limit."""
 POLL_S: Final = 30.0
 """How often a resource is loaded that cannot be watched."""
+STEADY_S: Final = 10.0
 HEALTHY_S: Final = 60.0
 YIELD_EVERY: Final = 200
 
@@ -367,8 +368,12 @@ class Reflector:
         )
 
     async def _follow(self, stream: Stream, started: float) -> None:
-        """Take events until the stream ends; a stream that ends at once and empty has failed."""
-        took = 0
+        """Take events until the stream ends; a stream that ends at once and empty has failed.
+
+        One that brought a change, or lived for a while, has shown that the server works: what fails
+        next waits as briefly as a first failure.
+        """
+        took, changes = 0, stream.events
         try:
             async for events in stream:
                 await self._take(events)
@@ -379,6 +384,7 @@ class Reflector:
             lived_s = self._clock.now() - started
             if lived_s >= HEALTHY_S:
                 self._expiries = 0
+            if lived_s >= STEADY_S or stream.events > changes:
                 self._backoff.reset()
             if took:
                 self._server_errors = 0

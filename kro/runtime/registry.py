@@ -15,7 +15,7 @@ import itertools
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final
 
 from kro.logs import get_logger
 from kro.refs import GVR, NamespacedName
@@ -23,18 +23,17 @@ from kro.runtime.backoff import BackoffSettings, Bucket, retry_delay
 from kro.runtime.clock import Clock, sleep
 from kro.runtime.controller import (
     Controller,
-    ControllerMetrics,
-    NullControllerMetrics,
     Outcome,
     Reconcile,
 )
 from kro.runtime.coordinator import Coordinator
 from kro.runtime.informer import Event, Informed, Informers, Registration
 from kro.runtime.keys import ObjectKey
+from kro.runtime.metric_hooks import NullRegistryMetrics, RegistryMetrics
 from kro.runtime.predicates import Wants, spec_changed
 from kro.runtime.scope import Scope
 from kro.runtime.slots import Slots
-from kro.runtime.workqueue import NullQueueMetrics, Priority, QueueMetrics
+from kro.runtime.workqueue import Priority
 
 CRASH_WINDOW_S: Final = 600.0
 CRASHES_TO_FAIL: Final = 5
@@ -57,58 +56,6 @@ class RegistrySettings:
     resync_s: float = 36_000.0
     pass_timeout_s: float = 300.0
     drain_s: float = 60.0
-
-
-class RegistryMetrics(Protocol):
-    """What a registry reports; called synchronously, must not raise."""
-
-    def registered(self, gvr: GVR, count: int) -> None:
-        """A micro-controller began; so many live now."""
-        ...
-
-    def deregistered(self, gvr: GVR, count: int) -> None:
-        """A micro-controller is gone, its series can go too; so many live now."""
-        ...
-
-    def event(self, gvr: GVR, kind: str) -> None:
-        """An event of an instance led to a pass: `add`, `update` or `delete`."""
-        ...
-
-    def crashed(self, gvr: GVR) -> None:
-        """A micro-controller's loop raised and is restarted."""
-        ...
-
-    def controller(self, gvr: GVR) -> ControllerMetrics:
-        """Return what the resource's controller reports to."""
-        ...
-
-    def queue(self, gvr: GVR) -> QueueMetrics:
-        """Return what the resource's queue reports to."""
-        ...
-
-
-class NullRegistryMetrics:
-    """Reports nothing."""
-
-    def registered(self, gvr: GVR, count: int) -> None:
-        """Ignore it."""
-
-    def deregistered(self, gvr: GVR, count: int) -> None:
-        """Ignore it."""
-
-    def event(self, gvr: GVR, kind: str) -> None:
-        """Ignore it."""
-
-    def crashed(self, gvr: GVR) -> None:
-        """Ignore it."""
-
-    def controller(self, gvr: GVR) -> ControllerMetrics:
-        """Report nothing."""
-        return NullControllerMetrics()
-
-    def queue(self, gvr: GVR) -> QueueMetrics:
-        """Report nothing."""
-        return NullQueueMetrics()
 
 
 class MicroController:

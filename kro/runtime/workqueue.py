@@ -20,9 +20,10 @@ from collections.abc import AsyncIterator, Hashable
 from contextlib import asynccontextmanager
 from enum import IntEnum
 from types import TracebackType
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Final, Generic, TypeVar
 
 from kro.runtime.clock import Clock, Timer
+from kro.runtime.metric_hooks import NullQueueMetrics, QueueMetrics
 
 K = TypeVar("K", bound=Hashable)
 
@@ -46,49 +47,6 @@ AGING_PERIOD: Final = 16
 
 class QueueClosed(Exception):
     """The queue hands out no more keys."""
-
-
-class QueueMetrics(Protocol):
-    """What a queue reports; called synchronously, must not raise."""
-
-    def depth(self, waiting: int) -> None:
-        """So many keys wait now."""
-        ...
-
-    def added(self) -> None:
-        """A key joined the line or became dirty."""
-        ...
-
-    def retried(self) -> None:
-        """A key was told to wait for a retry."""
-        ...
-
-    def taken(self, waited_s: float) -> None:
-        """A lease began after so long a wait."""
-        ...
-
-    def done(self, worked_s: float) -> None:
-        """A lease ended after so long a time."""
-        ...
-
-
-class NullQueueMetrics:
-    """Reports nothing."""
-
-    def depth(self, waiting: int) -> None:
-        """Ignore it."""
-
-    def added(self) -> None:
-        """Ignore it."""
-
-    def retried(self) -> None:
-        """Ignore it."""
-
-    def taken(self, waited_s: float) -> None:
-        """Ignore it."""
-
-    def done(self, worked_s: float) -> None:
-        """Ignore it."""
 
 
 class _Place:

@@ -18,6 +18,8 @@ from support.operator import Operator, Surroundings
 
 CYCLES = 200
 INSTANCES = 200
+MAY_GROW = {"files": 4, "threads": 6}
+"""By open connections, and by the threads of a pool of six that is filled as it is used."""
 
 pytestmark = pytest.mark.slow
 
@@ -99,7 +101,8 @@ async def test_two_hundred_lives_of_one_definition(
         await settled("last")
 
         after = _held(process)
-        assert {k: v for k, v in after.items() if v > before[k] + (4 if k == "files" else 0)} == {}
+        grown = {k: v for k, v in after.items() if v > before[k] + MAY_GROW.get(k, 0)}
+        assert grown == {}, before
         assert _resident_mib(process) < memory + 20
         assert [
             (await kube.get(CONFIGMAPS, n, namespace) or {})["metadata"]["uid"]

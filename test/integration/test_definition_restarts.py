@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 import pytest_asyncio
 
+from kro.controllers.crd import is_established
 from kro.graph import spec_hash
 from support.audit import log_of
 from support.generated import (
@@ -289,9 +290,7 @@ async def _as_kro_go_left_it(user: Kube, kind: str) -> None:
         "kro.run/resource-graph-definition-name": name,
     }
     await user.client.create(CRDS, _crd_of_kro_go(kind, labels))
-    await user.until(
-        CRDS, crd_name(kind), lambda c: condition(c, "Established").get("status") == "True"
-    )
+    await user.until(CRDS, crd_name(kind), is_established)
     rows = [
         ("GraphAccepted", "Valid", "resource graph and schema are valid"),
         ("GraphRevisionsResolved", "Resolved", "revision 4 compiled and active"),

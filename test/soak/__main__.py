@@ -120,8 +120,11 @@ async def _recover(user: User) -> float:
     while time.monotonic() - started < RECOVERY_S:
         try:
             if not said:
+                started = time.monotonic()
+            if not said or any(each.endswith("is missing") for each in found):
+                # What is applied onto an instance that is still going, goes with it.
                 await user.insist()
-                said, started = True, time.monotonic()
+                said = True
             found = await user.differences()
             if not found:
                 took_s = time.monotonic() - started

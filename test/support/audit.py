@@ -1,4 +1,4 @@
-"""What the controller under test wrote, read from the API server's audit log."""
+"""What the controller under test asked and wrote, read from the API server's audit log."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ WRITES = frozenset({"create", "update", "patch", "delete"})
 
 
 @dataclass(frozen=True, slots=True)
-class Write:
-    """One write that the API server has answered."""
+class Request:
+    """One request that the API server has answered."""
 
     verb: str
     resource: str
@@ -33,7 +33,7 @@ class AuditLog:
     """The lines of an audit log from some moment on, as far as they are written.
 
     Args:
-        user: whose writes count.
+        user: whose requests count.
     """
 
     def __init__(self, path: Path, *, user: str) -> None:
@@ -41,15 +41,19 @@ class AuditLog:
         self._at = path.stat().st_size
         self._rest = b""
 
-    def writes(self) -> list[Write]:
+    def writes(self) -> list[Request]:
         """Return the writes that came since the last call; failed ones did nothing, so not them."""
+        return [each for each in self.requests() if each.verb in WRITES and each.code < 400]
+
+    def requests(self) -> list[Request]:
+        """Return the requests that were answered since the last call."""
         with self._path.open("rb") as file:
             file.seek(self._at)
             data = file.read()
         self._at += len(data)
         *lines, self._rest = (self._rest + data).split(b"\n")
-        found = (_write(line, self._user) for line in lines)
-        return [write for write in found if write is not None and write.code < 400]
+        found = (_request(line, self._user) for line in lines)
+        return [each for each in found if each is not None]
 
 
 def log_of(surroundings: Surroundings) -> AuditLog:
@@ -58,18 +62,18 @@ def log_of(surroundings: Surroundings) -> AuditLog:
     return AuditLog(surroundings.audit_log, user=surroundings.controller_user)
 
 
-def _write(line: bytes, user: str) -> Write | None:
+def _request(line: bytes, user: str) -> Request | None:
     if not line:
         return None
     event: dict[str, Any] = orjson.loads(line)
-    if event["verb"] not in WRITES or event["user"]["username"] != user:
+    if event["user"]["username"] != user or event["stage"] != "ResponseComplete":
         return None
     at = event.get("objectRef") or {}
     if at.get("resource") in {"events", "leases"}:
         return None
     resource = "/".join(filter(None, (at.get("resource"), at.get("subresource"))))
     # A POST names its object in its body only, which is not logged.
-    return Write(
+    return Request(
         event["verb"],
         resource,
         at.get("namespace", ""),

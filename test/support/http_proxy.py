@@ -154,7 +154,6 @@ class HttpProxy:
         return None
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        assert self._session is not None
         loop = asyncio.get_running_loop()
         seen = Seen(request.method, request.path, dict(request.query), loop.time())
         self.seen.append(seen)
@@ -162,6 +161,16 @@ class HttpProxy:
         await asyncio.sleep(rule.delay_s)
         if rule.status is not None and not rule.after:
             return web.Response(status=rule.status, body=rule.body, headers=rule.headers)
+        try:
+            return await self._pass(request, rule)
+        except (aiohttp.ClientError, ConnectionError):
+            # The server is away: so is its connection.
+            if request.transport is not None:
+                request.transport.abort()
+            return web.Response(status=502)
+
+    async def _pass(self, request: web.Request, rule: Rule) -> web.StreamResponse:
+        assert self._session is not None
         query = dict(request.query) if rule.query is None else rule.query(dict(request.query))
         headers = {k: v for k, v in request.headers.items() if k.lower() not in _HOP}
         async with self._session.request(

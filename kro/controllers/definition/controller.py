@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final, Protocol
 
 from kro import names
-from kro.controllers.compiler import Compiler
+from kro.controllers.compiler import MISSING_KIND_RETRY_S, Compiler
 from kro.controllers.crd import (
     is_owned,
     owner_of,
@@ -62,12 +62,12 @@ DEFINITIONS: Final = GVR(names.KRO_GROUP, "v1alpha1", "resourcegraphdefinitions"
 CLAIM_INDEX: Final = "crd"
 """Index of the definition informer: by the name of the CRD that a definition wants."""
 
-MISSING_KIND_RETRY_S: Final = 60.0
-"""How often a kind is looked for that no CRD will announce: one of an aggregated API."""
-
 
 class DefinitionMetrics(Protocol):
     """What a definition pass counts."""
+
+    def built(self, definition: str, duration_s: float, *, failed: bool) -> None:
+        """A definition's spec was checked."""
 
     def moved(self, definition: str, *, before: str, after: str) -> None:
         """The definition's state changed."""
@@ -262,12 +262,15 @@ class DefinitionController:
         self, definition: JsonObject, report: Report, fingerprint: str, reason: str
     ) -> Outcome:
         """Check the spec and freeze it under the next number; a wrong spec changes nothing else."""
-        name = name_of(definition)
+        name, started = name_of(definition), self._clock.now()
+        self._metrics.resolved("issue")
         try:
             checked = await self._compiler.compile(name, definition.get("spec"))
         except ClusterError as error:
             report.refuse(message_of(error))
             raise
+        took_s = self._clock.now() - started
+        self._metrics.built(name, took_s, failed=checked.errors is not None)
         if checked.errors is not None:
             refused = self._refuse(name, report, checked.errors)
             if checked.missing:
@@ -285,7 +288,6 @@ class DefinitionController:
             raise
         report.issued(number)
         self._metrics.issued(reason)
-        self._metrics.resolved("issue")
         report.conditions.set(
             RESOLVED,
             "Unknown",

@@ -52,7 +52,6 @@ class GeneratedCrds:
 
         Raises:
             CrdRefusedError: it is somebody else's, or the change would break stored instances.
-            AuthorError: the installed CRD cannot be compared with this one.
             ClusterError: the write failed.
         """
         metadata = _metadata(definition)

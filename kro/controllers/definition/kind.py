@@ -20,7 +20,7 @@ from kro.controllers.definition.serving import ServedKinds
 from kro.controllers.definition.status import CONTROLLER_READY, KIND_READY, Report
 from kro.controllers.reporting import message_of
 from kro.controllers.revision import name_of, uid_of
-from kro.errors import AuthorError, ClusterError
+from kro.errors import ClusterError
 from kro.graph import Graph
 from kro.refs import GVR, JsonObject
 from kro.runtime import CheckAgain, Outcome, Settled
@@ -57,7 +57,7 @@ class GeneratedKind:
         conditions = report.conditions
         try:
             crd, written = await self._crds.ensure(definition, graph)
-        except (CrdRefusedError, AuthorError) as error:
+        except CrdRefusedError as error:
             conditions.set(KIND_READY, "False", "Failed", message_of(error))
             return Settled()  # a change of the CRD or of the definition wakes it
         except ClusterError as error:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
 from kro import names
-from kro.controllers.compiler import Compiled, Compiler
+from kro.controllers.compiler import MISSING_KIND_RETRY_S, Compiled, Compiler
 from kro.controllers.conditions import Condition, ConditionSet
 from kro.controllers.reporting import message_of, order_of
 from kro.controllers.revision.compiled import CompiledRevisions, Entry, State
@@ -42,8 +42,6 @@ from kro.runtime import (
 from kro.runtime.client import Client, NotFoundError
 
 VERIFIED: Final = "GraphVerified"
-MISSING_KIND_RETRY_S: Final = 60.0
-"""How often a kind is looked for that no CRD will announce: one of an aggregated API."""
 
 
 class RevisionMetrics(Protocol):

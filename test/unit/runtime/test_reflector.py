@@ -510,6 +510,19 @@ async def test_a_resource_that_cannot_be_watched_is_polled() -> None:
     assert world.server.calls.count("list") <= 3
 
 
+async def test_a_server_that_works_again_is_not_made_to_pay_for_the_past() -> None:
+    """F-10, I-12: after twenty ends in a row each recovery still takes a second or two."""
+    world = World()
+
+    async with world.watching() as things:
+        for at in range(20):
+            world.server.streams[0].cut()
+            world.server.put(f"a{at % 3}")
+            await world.clock.advance(2.0)
+
+            assert world.holds(things)
+
+
 async def test_watches_are_bounded_at_random() -> None:
     """P-023: the server is asked to end each after 300 to 600 seconds."""
     world = World()
