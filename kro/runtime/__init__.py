@@ -29,15 +29,7 @@ from kro.runtime.coordinator import (
 )
 from kro.runtime.discovery import Discovery, KindNotServedError
 from kro.runtime.finalizer import ensure_finalizer, has_finalizer, release_finalizer
-from kro.runtime.informer import (
-    Event,
-    Handler,
-    Informed,
-    Informers,
-    InformerState,
-    InformerStatus,
-    Registration,
-)
+from kro.runtime.informer import Informed, Informers
 from kro.runtime.keys import ObjectKey
 from kro.runtime.loop_health import LoopHealth, freeze_collector
 from kro.runtime.manager import Manager, Part, Stage
@@ -68,6 +60,13 @@ from kro.runtime.registry import (
 )
 from kro.runtime.scope import Scope
 from kro.runtime.selector import LabelSelector, SelectorError
+from kro.runtime.shared_informer import (
+    Event,
+    Handler,
+    InformerState,
+    InformerStatus,
+    Registration,
+)
 from kro.runtime.slots import Slots
 from kro.runtime.store import IndexFn, Lister, NotSyncedError, by_label
 from kro.runtime.stored import Stored, Transform, keep_managed_fields, on_object, strip

@@ -25,12 +25,13 @@ from typing import Final, NamedTuple, TypeAlias
 
 from kro.refs import GVR, NamespacedName
 from kro.runtime.clock import Clock, sleep
-from kro.runtime.informer import Event, Informed, Informers, InformerState, Registration
+from kro.runtime.informer import Informed, Informers
 from kro.runtime.keys import ObjectKey
 from kro.runtime.metric_hooks import CoordinatorMetrics, NullCoordinatorMetrics
 from kro.runtime.routing import ByName, BySelector, RoutingTable
 from kro.runtime.scope import Scope
 from kro.runtime.selector import LabelSelector
+from kro.runtime.shared_informer import Event, InformerState, Registration
 from kro.runtime.stored import Stored
 from kro.runtime.workqueue import Priority
 

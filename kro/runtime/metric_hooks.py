@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from kro.refs import GVR
 
 if TYPE_CHECKING:
-    from kro.runtime.informer import InformerState
+    from kro.runtime.shared_informer import InformerState
 
 
 class QueueMetrics(Protocol):

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from kro.refs import JsonObject, NamespacedName
 from kro.runtime.controller import Controller
-from kro.runtime.informer import Event, Handler
+from kro.runtime.shared_informer import Event, Handler
 from kro.runtime.stored import Stored
 from kro.runtime.workqueue import Priority
 

@@ -44,7 +44,6 @@ from kro.runtime.client.errors import (
 )
 from kro.runtime.client.requests import Page
 from kro.runtime.client.watch import Bookmark, Change, ChangeType
-from kro.runtime.client.wire import Decoder
 from kro.runtime.clock import Clock
 from kro.runtime.reflector_states import (
     Absent,
@@ -66,6 +65,7 @@ from kro.runtime.reflector_states import (
 )
 from kro.runtime.scope import Scope
 from kro.runtime.slots import Slots
+from kro.runtime.source import Source, Stream
 from kro.runtime.stored import Stored, decoder
 from kro.runtime.versions import at_least
 
@@ -102,54 +102,6 @@ class _ShortStreamError(ClusterError):
 
 class _HalfLoadError(ClusterError):
     reason = "HalfLoad"
-
-
-class Stream(Protocol):
-    """An open watch; see `kro.runtime.client.watch.WatchStream`."""
-
-    silence_s: float | None
-    bookmarks: int
-    events: int
-
-    def __aiter__(self) -> AsyncIterator[list[Change[Stored] | Bookmark]]:
-        """Return what arrives, in lists."""
-        ...
-
-
-class Source(Protocol):
-    """Where a reflector reads; `kro.runtime.client.Client` is one."""
-
-    def pages(
-        self,
-        gvr: GVR,
-        *,
-        limit: int,
-        namespace: str,
-        label_selector: str,
-        field_selector: str,
-        resource_version: str,
-        resource_version_match: str,
-        retry: bool,
-        decode: Decoder[Stored],
-    ) -> AsyncIterator[Page[Stored]]:
-        """Yield the pages of a list."""
-        ...
-
-    def watch(
-        self,
-        gvr: GVR,
-        *,
-        namespace: str,
-        label_selector: str,
-        field_selector: str,
-        resource_version: str,
-        timeout_s: int,
-        send_initial_events: bool,
-        silence_s: float | None,
-        decode: Decoder[Stored],
-    ) -> AbstractAsyncContextManager[Stream]:
-        """Open a watch."""
-        ...
 
 
 class Sink(Protocol):

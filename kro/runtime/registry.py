@@ -27,11 +27,12 @@ from kro.runtime.controller import (
     Reconcile,
 )
 from kro.runtime.coordinator import Coordinator
-from kro.runtime.informer import Event, Informed, Informers, Registration
+from kro.runtime.informer import Informed, Informers
 from kro.runtime.keys import ObjectKey
 from kro.runtime.metric_hooks import NullRegistryMetrics, RegistryMetrics
 from kro.runtime.predicates import Wants, spec_changed
 from kro.runtime.scope import Scope
+from kro.runtime.shared_informer import Event, Registration
 from kro.runtime.slots import Slots
 from kro.runtime.workqueue import Priority
 

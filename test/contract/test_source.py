@@ -22,7 +22,7 @@ from kro.runtime.client import (
     encode,
     load_config,
 )
-from kro.runtime.reflector import Source, Stream
+from kro.runtime.source import Source, Stream
 from kro.runtime.stored import decoder, strip
 from support.apiserver import CONFIGMAPS, FakeApiServer
 

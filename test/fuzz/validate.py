@@ -30,6 +30,7 @@ from kro.schema import BundledSchemas, Schemas
 
 SLOW_S: Final = 10.0
 MEMORY_MIB: Final = 1024
+"""A process that takes more fails the run; at twice as much address space it gets no more."""
 WHOLE_COMMAND: Final = 50
 """Every so many inputs go through the command itself; the others share the bundled schemas."""
 
@@ -71,6 +72,8 @@ class _Shared:
 
 def run(seed: int, count: int, deadline: float) -> Tally:
     """Try up to `count` files until the clock shows `deadline`."""
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (2 * MEMORY_MIB * 2**20, hard))
     source = random.Random(seed)
     seeds, values = _seeds()
     shared = _Shared()
@@ -206,7 +209,7 @@ def _mutated(source: random.Random, document: Any, values: list[dict[str, Any]])
         holder, key = source.choice(holders)
         match source.randrange(6):
             case 0:
-                holder[key] = source.choice(_VALUES)
+                holder[key] = _copied(source.choice(_VALUES))
             case 1:
                 del holder[key]
             case 2:

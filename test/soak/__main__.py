@@ -15,6 +15,7 @@ import argparse
 import asyncio
 import os
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -179,6 +180,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=int(time.time()))
     arguments = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="kro-soak-"))
+    # Whatever ends us, the control plane goes too.
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, signal.default_int_handler)
     print(f"seed {arguments.seed}, the controller's log is in {folder}", flush=True)
     plane = ControlPlane(f"kro-soak-{os.getpid()}")
     plane.up(say=print, dies_with=os.getpid())

@@ -242,8 +242,8 @@ class DefinitionController:
     def _wait(self, report: Report, counted: str, reason: str, message: str) -> Outcome:
         # Where the status says Resolved, nothing has changed for its reader by our restart; and a
         # revision that was issued is on its way, which the status says already.
-        warms_up = reason == AWAITS_WARMUP and report.conditions.is_true(RESOLVED)
-        if not warms_up and not (report.awaits_compilation and reason != AWAITS_SETTLEMENT):
+        known = report.conditions.is_true(RESOLVED) or report.awaits_compilation
+        if reason == AWAITS_SETTLEMENT or not known:
             report.conditions.set(RESOLVED, "Unknown", reason, message)
         self._metrics.resolved("wait")
         self._metrics.waited(counted)

@@ -28,8 +28,9 @@ from kro.schema import crd_gvk, crd_mapped
 
 ESTABLISHED_S: Final = 3.0
 """How long the API server may take to serve a CRD before the status tells that it does not."""
-SYNC_S: Final = 5.0
-"""How long a pass waits for a kind to be watched; later passes only look."""
+SYNC_S: Final = 30.0
+"""How long a pass waits for a kind to be watched; once the status says that it is not, passes only
+look."""
 
 
 class GeneratedKind:
