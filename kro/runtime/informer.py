@@ -14,11 +14,13 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
 from kro.refs import GVR, JsonObject, NamespacedName
+from kro.runtime.client.errors import ClientError
 from kro.runtime.clock import Clock, timeout
 from kro.runtime.metric_hooks import InformerMetrics, NullInformerMetrics
 from kro.runtime.reflector import Reflector
@@ -140,6 +142,27 @@ class Informed:
     def forget(self, name: NamespacedName, uid: str, *, writer: object | None = None) -> None:
         """Take out the object that the server told us is gone, if it is the one with this UID."""
         self._shared.forget(name, uid, writer)
+
+    @contextmanager
+    def writing(self, name: NamespacedName) -> Iterator[None]:
+        """Hold for the length of an own write of the object, so that its effect cannot be missed.
+
+        When the write ends without a definite answer (lost connection, cancelled), the next event
+        of the object reaches its controller's queue whatever it changed: a pass that ran meanwhile
+        has compared with a state that may have been outdated.
+
+        Source: spec "Controller runtime" P-104.
+        """
+        definite = False
+        try:
+            yield
+            definite = True
+        except ClientError as error:
+            definite = not error.ambiguous
+            raise
+        finally:
+            if not definite:
+                self._shared.doubt(name)
 
     # handlers and life
 

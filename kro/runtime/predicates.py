@@ -50,7 +50,7 @@ def enqueue_object(controller: Controller, *, wants: Wants = spec_changed) -> Ha
     def handle(event: Event) -> None:
         if event.initial:
             controller.enqueue(event.name, Priority.SWEEP)
-        elif wants(_object(event.old), _object(event.new)):
+        elif event.doubted or wants(_object(event.old), _object(event.new)):
             controller.enqueue(event.name, Priority.CHANGE)
 
     return handle

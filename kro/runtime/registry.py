@@ -112,7 +112,7 @@ class MicroController:
             return
         old = None if event.old is None else event.old.object()
         new = None if event.new is None else event.new.object()
-        if self.wants(old, new):
+        if event.doubted or self.wants(old, new):
             kind = "delete" if new is None else "add" if old is None else "update"
             self._metrics.event(self.gvr, kind)
             self.controller.enqueue(event.name, Priority.CHANGE)

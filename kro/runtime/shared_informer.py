@@ -64,6 +64,8 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     """Found out afterwards, so that `old` may not be the very last state."""
     writer: object | None = None
     """Who in this process made the change, when it was an own write."""
+    doubted: bool = False
+    """Perhaps the effect of an own write whose answer was lost: whatever it changed, look."""
 
     @property
     def name(self) -> NamespacedName:
@@ -154,6 +156,7 @@ class SharedInformer:
         self._clock, self._metrics = clock, metrics
         self._decode = decoder(scope.transform)
         self._gap = True
+        self._doubts: set[NamespacedName] = set()
         metrics.changed(gvr, None, self.state)
 
     # the reflector's sink
@@ -233,6 +236,10 @@ class SharedInformer:
         """Take out what the server says is gone."""
         self._tell(self.store.forget(name, uid), writer=writer)
 
+    def doubt(self, name: NamespacedName) -> None:
+        """Mark the next event of an object as doubted."""
+        self._doubts.add(name)
+
     def add_handler(self, handler: Handler, on_synced: Callable[[], None] | None) -> Registration:
         """Replay what is there to the handler, and call it from now on."""
         registration = Registration(self, handler, on_synced)
@@ -272,6 +279,9 @@ class SharedInformer:
     def _tell(self, deltas: Deltas, *, initial: bool = False, writer: object | None = None) -> None:
         for old, new, missed in deltas:
             event = Event(self.gvr, old, new, initial and old is None, missed, writer)
+            if writer is None and event.name in self._doubts:
+                self._doubts.discard(event.name)
+                event = msgspec.structs.replace(event, doubted=True)
             for registration in tuple(self.registrations):
                 self._call(registration, event)
         self._pulse()

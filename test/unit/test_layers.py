@@ -254,7 +254,7 @@ HOUSE_PACKAGES = {
             id="private module of another package",
         ),
         pytest.param(
-            "kro.wiring",
+            "kro.controllers",
             "from kro.graph import dag",
             "kro.graph.dag is private to kro.graph: import what it exports",
             id="private module as a name",

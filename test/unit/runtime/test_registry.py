@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 
 import pytest
@@ -19,6 +20,7 @@ from kro.runtime import (
     Settled,
     Slots,
 )
+from kro.runtime.client import ClientError, ConnectionLostError, UnreachableError
 from support.apiserver import CONFIGMAPS, WIDGETS
 from support.clock import settle
 from support.informers import World as FakeWorld
@@ -143,6 +145,39 @@ async def test_only_events_that_concern_the_spec_lead_to_passes() -> None:
 
     assert passes.names == ["a", "a"]
     assert world.counts.events == ["add", "delete"]
+
+
+@pytest.mark.parametrize(
+    ("error", "looked"),
+    [
+        pytest.param(ConnectionLostError("cut", ambiguous=True), ["a"], id="answer lost"),
+        pytest.param(asyncio.CancelledError(), ["a"], id="cancelled"),
+        pytest.param(UnreachableError("refused"), [], id="never sent"),
+        pytest.param(None, [], id="answered"),
+    ],
+)
+async def test_the_effect_of_a_write_whose_answer_was_lost_is_looked_at(
+    error: BaseException | None, looked: list[str]
+) -> None:
+    """P-104: a status that nobody is told of would otherwise stay wrong for ever."""
+    world, passes = World(), Passes()
+    world.server.put("a", gvr=WIDGETS)
+    world.server.put("b", gvr=WIDGETS)
+    async with world.running(world.registry.run):
+        micro = world.registry.start(WIDGETS, passes, wants=lambda *_: False)
+        await settle()
+        passes.names.clear()
+        lost = contextlib.suppress(ClientError, asyncio.CancelledError)
+        with lost, micro.informed.writing(named("a")):
+            if error is not None:
+                raise error
+        world.server.put("b", gvr=WIDGETS)
+        world.server.put("a", gvr=WIDGETS)
+        await settle()
+        world.server.put("a", gvr=WIDGETS)
+        await settle()
+
+        assert passes.names == looked
 
 
 async def test_deregistration_waits_for_passes_and_leaves_nothing() -> None:
