@@ -93,7 +93,7 @@ class ConditionSet:
         self._created = str(metadata.get("creationTimestamp", now))
         self._deleting = "deletionTimestamp" in metadata
         self._now = now
-        self._dependents = tuple(dependents)
+        self._dependents = tuple(str(kind) for kind in dependents)
         dropped = frozenset(retired)
         self._all: list[Condition] = []
         for entry in stored:
@@ -154,7 +154,7 @@ class ConditionSet:
         else:
             since = self._created if kind in (*self._dependents, READY) else self._now
         after = Condition(
-            type=kind,
+            type=str(kind),  # expressions read conditions, and know no enumerations
             status=status,
             reason=reason,
             message=message,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 from kro.controllers.conditions import ConditionSet
 from kro.refs import JsonObject, JsonValue
 
@@ -134,3 +136,15 @@ def test_entries_that_are_no_conditions_are_dropped() -> None:
     conditions = _set([None, {"type": "A"}, {"type": 3, "status": "True"}, "x"])
 
     assert [c["type"] for c in conditions.wire()] == ["A", "B", "Ready"]  # type: ignore[call-overload, index]
+
+
+def test_types_are_plain_text_whatever_names_them() -> None:
+    """Expressions read conditions: an enumeration's member would be no string to them."""
+
+    class Kind(StrEnum):
+        A = "A"
+
+    conditions = ConditionSet(Kind, owner=_owner(), stored=(), now=NOW)
+    conditions.set(Kind.A, "True", "Fine")
+
+    assert {type(c["type"]) for c in conditions.wire()} == {str}  # type: ignore[call-overload, index]
