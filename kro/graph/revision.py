@@ -183,9 +183,10 @@ def _value(value: JsonValue, depth: int = 0) -> str:
     if depth >= MAX_DEPTH:
         raise _NotCanonicalError(f"nested deeper than {MAX_DEPTH} levels")
     if isinstance(value, dict):
-        return _object((key, _value(value[key], depth + 1)) for key in sorted(value))
+        # Lists and no generators: fewer frames a level, so that MAX_DEPTH is what ends the descent.
+        return _object([(key, _value(value[key], depth + 1)) for key in sorted(value)])
     if isinstance(value, list):
-        return _array(_value(item, depth + 1) for item in value)
+        return _array([_value(item, depth + 1) for item in value])
     raise _NotCanonicalError(f"{type(value).__name__} is not a JSON type")
 
 

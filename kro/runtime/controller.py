@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, TypeAlias
 
-from kro.errors import KroError, Retry
+from kro.errors import InvariantError, KroError, Retry
 from kro.logs import get_logger
 from kro.refs import NamespacedName
 from kro.runtime.backoff import BackoffSettings, Bucket, KeyBackoff
@@ -293,7 +293,7 @@ class Controller:
 
 
 def _is_expected(error: BaseException) -> bool:
-    """Tell whether an error is one of ours, or a group of nothing else."""
+    """Tell whether an error is one that we foresee, or a group of nothing else."""
     if isinstance(error, BaseExceptionGroup):
         return all(_is_expected(each) for each in error.exceptions)
-    return isinstance(error, KroError) and error.reason != KroError.reason
+    return isinstance(error, KroError) and not isinstance(error, InvariantError)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
-from kro.errors import KroError
+from kro.errors import InvariantError, KroError
 from kro.logs import get_logger
 
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
@@ -150,7 +150,7 @@ class Manager:
     def _failed(self, name: str, error: Exception | None) -> None:
         if self._failure is None:
             self._failure = error or RuntimeError(f"{name} ended by itself")
-            expected = isinstance(error, KroError) and error.reason != KroError.reason
+            expected = isinstance(error, KroError) and not isinstance(error, InvariantError)
             _log.error(
                 "a part of the process failed",
                 part=name,

@@ -19,6 +19,7 @@ import msgspec
 
 from kro.logs import get_logger
 from kro.refs import GVR, JsonObject, NamespacedName
+from kro.runtime.client.errors import UnencodableError
 from kro.runtime.client.watch import ChangeType
 from kro.runtime.client.wire import encode
 from kro.runtime.clock import Clock, Timer
@@ -222,8 +223,11 @@ class SharedInformer:
     # what owners do
 
     def observe(self, obj: JsonObject, writer: object | None) -> bool:
-        """Take the answer of an own write."""
-        stored = self._decode(encode(obj))
+        """Take the answer of an own write; one that is nested too deep comes by its event."""
+        try:
+            stored = self._decode(encode(obj))
+        except UnencodableError:
+            return False
         if not self.scope.holds(stored):
             return False
         deltas = self.store.observe(stored)

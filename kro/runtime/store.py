@@ -285,9 +285,7 @@ class Store:
         if not self._synced:
             self._early[new.name] = new
             return None
-        if at_least(new.resource_version, self.cursor) is not True:
-            return None
-        if new.resource_version == self.cursor:
+        if at_least(self.cursor, new.resource_version) is not False:
             return None
         name = new.name
         old = self._objects.get(name)

@@ -145,9 +145,16 @@ def on_object(change: Callable[[JsonObject], JsonObject]) -> Transform:
     """Return a transform that works on the decoded object: simple, and some times slower."""
 
     def transform(data: bytes) -> bytes:
-        return orjson.dumps(change(decode_object(data)))
+        return _encode(change(decode_object(data)))
 
     return transform
+
+
+def _encode(value: object) -> bytes:
+    try:
+        return orjson.dumps(value)
+    except TypeError as error:  # deeper than orjson writes, though not deeper than it reads
+        raise ValueError("the object cannot be written as JSON again") from error
 
 
 def _keep(data: bytes, managers: Sequence[str]) -> bytes:
@@ -190,7 +197,7 @@ def _splice_slowly(data: bytes, kept: bytes) -> bytes:
         value["metadata"]["managedFields"] = orjson.loads(kept)
     else:
         del value["metadata"]["managedFields"]
-    return orjson.dumps(value)
+    return _encode(value)
 
 
 def _without_last_applied(data: bytes) -> bytes:
@@ -199,5 +206,5 @@ def _without_last_applied(data: bytes) -> bytes:
     if isinstance(annotations, dict) and annotations.pop(LAST_APPLIED, None) is not None:
         if not annotations:
             del value["metadata"]["annotations"]
-        return orjson.dumps(value)
+        return _encode(value)
     return data

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import pytest
 
+from support.controlplane.cluster import kubectl
 from support.generated import (
     REVISIONS,
     greeter,
@@ -208,3 +212,25 @@ async def test_only_the_spec_and_the_annotation_wake_a_definition(kube: Kube) ->
     assert found is not None
     assert before != labelled["metadata"]["resourceVersion"]
     assert found["metadata"]["resourceVersion"] == labelled["metadata"]["resourceVersion"]
+
+
+@pytest.mark.parametrize("depth", [210, 300, 5000])
+async def test_a_definition_of_any_depth_is_refused_in_words(
+    kube: Kube, cluster: Any, depth: int
+) -> None:
+    """The API server keeps it; no parser reads the deepest ones; others must not notice."""
+    kind = unique("Deep")
+    text = json.dumps(greeter(kind)).replace(
+        '"${schema.spec.message}"', '{"a":' * depth + "1" + "}" * depth
+    )
+
+    kubectl(cluster.kubeconfig, "create", "--validate=false", "-f", "-", stdin=text)
+
+    await kube.until(
+        DEFINITIONS,
+        kind.lower(),
+        lambda d: "nested deeper than" in condition(d, "GraphAccepted").get("message", ""),
+    )
+    await serve(kube, greeter(unique("Neighbour")))
+    await kube.delete(DEFINITIONS, kind.lower())
+    await kube.until_gone(DEFINITIONS, kind.lower())

@@ -63,7 +63,8 @@ async def test_an_older_revision_that_says_the_same_serves_when_the_latest_goes(
     await kube.client.create(REVISIONS, _by_hand(served, 2, other))
     await kube.until(REVISIONS, f"{name}-r00003", is_ready)
 
-    await _deleted(kube, f"{name}-r00003", f"{name}-r00002")
+    await _deleted(kube, f"{name}-r00002")
+    await _deleted(kube, f"{name}-r00003")
 
     back = await kube.until(
         DEFINITIONS,

@@ -7,8 +7,9 @@ building the rest.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from typing import TypeAlias, TypeVar, cast
+from typing import Final, TypeAlias, TypeVar, cast
 
 import msgspec
 import orjson
@@ -75,6 +76,12 @@ EVENT_DECODER = msgspec.json.Decoder(RawEvent)
 BOOKMARK_DECODER = msgspec.json.Decoder(BookmarkObject)
 TYPE_META_DECODER = msgspec.json.Decoder(TypeMeta)
 
+DEEPEST: Final = 240
+"""Levels that are kept of an object that cannot be read whole: orjson writes 254 at most."""
+MOST_SEARCHED: Final = 16 * 1024 * 1024
+"""Bytes of a text that are searched for depths: some objects of the largest size there is."""
+_STRUCTURE: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[\]{}]', re.DOTALL)
+
 
 def decode_object(data: Buffer) -> JsonObject:
     """Return the object that a JSON text holds.
@@ -99,7 +106,38 @@ def decode_text(decoder: Decoder[T], data: Buffer, *, what: str) -> T:
     try:
         return decoder(data)
     except (ValueError, RecursionError) as error:
-        raise ProtocolError(f"{what} is not valid JSON of the expected shape") from error
+        problem: Exception = error
+    shallow = without_depths(bytes(data)) if len(data) <= MOST_SEARCHED else None
+    if shallow is not None:
+        try:
+            return decoder(shallow)
+        except (ValueError, RecursionError) as error:
+            problem = error
+    raise ProtocolError(f"{what} is not valid JSON of the expected shape") from problem
+
+
+def without_depths(text: bytes) -> bytes | None:
+    """Return the JSON text with null in place of all that is nested too deep; None if nothing is.
+
+    The API server keeps objects that are nested thousands of levels deep, which no parser here
+    reads. One such object, and anybody may make one, must not cost us all others of its kind.
+    """
+    depth, start = 0, 0
+    kept: list[bytes] = []
+    for found in _STRUCTURE.finditer(text):
+        token = found[0]
+        if token in (b"{", b"["):
+            depth += 1
+            if depth == DEEPEST + 1:
+                kept.append(text[start : found.start()])
+        elif token in (b"}", b"]"):
+            if depth == DEEPEST + 1:
+                kept.append(b"null")
+                start = found.end()
+            depth -= 1
+    if not kept:
+        return None
+    return b"".join((*kept, text[start:]))
 
 
 def encode(value: object) -> bytes:

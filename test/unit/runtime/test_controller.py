@@ -9,7 +9,14 @@ from contextlib import asynccontextmanager
 import pytest
 import structlog
 
-from kro.errors import AuthorError, AuthorErrors, ClusterError, DefinitionError, Retry
+from kro.errors import (
+    AuthorError,
+    AuthorErrors,
+    ClusterError,
+    DefinitionError,
+    InvariantError,
+    Retry,
+)
 from kro.refs import NamespacedName
 from kro.runtime import (
     CheckAgain,
@@ -20,7 +27,9 @@ from kro.runtime import (
     Settled,
     Slots,
 )
+from kro.runtime.client import ServerError
 from kro.runtime.controller import retry_of
+from support.apiserver import answer
 from support.clock import FakeClock, settle
 
 
@@ -243,6 +252,28 @@ async def test_what_nobody_expects_is_counted_and_retried(clock: FakeClock) -> N
         assert not tasks[0].done()
     assert counts.panics == len(passes.names) >= 3
     assert set(counts.requeues) == {"rate_limited"}
+
+
+@pytest.mark.parametrize(
+    ("error", "panics"),
+    [
+        pytest.param(answer(ServerError, 500), 0, id="the server's"),
+        pytest.param(ClusterError("x"), 0, id="the cluster's"),
+        pytest.param(ExceptionGroup("x", [ClusterError("x")]), 0, id="a group of them"),
+        pytest.param(InvariantError("x"), 1, id="a bug that we noticed"),
+        pytest.param(ExceptionGroup("x", [ClusterError("x"), KeyError("y")]), 1, id="mixed"),
+    ],
+)
+async def test_only_bugs_count_as_panics(clock: FakeClock, error: Exception, panics: int) -> None:
+    """P-099: what the cluster does to us is no bug of ours."""
+    counts = Counts()
+    controller = Controller("things", Passes(failing(error)), clock=clock, metrics=counts)
+
+    async with running(controller):
+        controller.enqueue(A)
+        await settle()
+
+    assert (counts.panics, counts.results) == (panics, ["error"])
 
 
 async def test_a_pass_that_takes_too_long_is_ended_and_retried(clock: FakeClock) -> None:

@@ -209,6 +209,18 @@ async def test_own_write_outside_of_the_scope_is_not_taken() -> None:
         assert things.observe(world.server.put("a")) is False
 
 
+async def test_an_own_write_that_cannot_be_written_again_is_left_to_the_stream() -> None:
+    world = World()
+    async with world.running():
+        things = world.informers.watch(CONFIGMAPS)
+        await settle()
+        deep: JsonObject = {}
+        for _ in range(400):
+            deep = {"a": deep}
+
+        assert things.observe({"metadata": {"name": "a"}, "spec": deep}) is False
+
+
 async def test_what_was_deleted_by_us_is_gone_at_once() -> None:
     world = World()
     world.server.put("a")

@@ -6,7 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kro.refs import JsonObject, NamespacedName
-from kro.runtime.stored import LAST_APPLIED, Stored, keep_managed_fields, on_object, strip
+from kro.runtime.stored import (
+    LAST_APPLIED,
+    Stored,
+    Transform,
+    keep_managed_fields,
+    on_object,
+    strip,
+)
 
 ENTRIES: list[JsonObject] = [
     {"manager": "kubectl", "operation": "Update", "fieldsV1": {"f:spec": {}}},
@@ -129,6 +136,20 @@ def test_a_function_over_the_decoded_object_is_a_transform() -> None:
 def test_what_is_no_object_is_refused(data: bytes) -> None:
     with pytest.raises(ValueError, match=r".+"):
         Stored.of(data)
+
+
+@pytest.mark.parametrize("depth", [300, 900, 5000, 100_000])
+@pytest.mark.parametrize("transform", [strip, keep_managed_fields("mine"), on_object(dict)])
+def test_what_is_nested_too_deep_is_refused_and_never_a_crash(
+    depth: int, transform: Transform
+) -> None:
+    """P-018: anybody may make such an object; it is an error of a class that is known."""
+    deep = b'{"a":' * depth + b"1" + b"}" * depth
+    annotations = b'{"' + LAST_APPLIED.encode() + b'":"{}"}'
+    data = b'{"metadata":{"name":"a","annotations":' + annotations + b'},"spec":' + deep + b"}"
+
+    with pytest.raises((ValueError, RecursionError)):
+        Stored.of(transform(data))
 
 
 JSON = st.recursive(

@@ -52,7 +52,8 @@ def test_written_text_is_compact_sorted_and_safe_in_html(value: Any) -> None:
     text = marshal(value)
 
     assert not set("<>&\u2028\u2029") & set(text)
-    assert marshal(json.loads(text)) == text
+    # Python reads `-0` as the integer, which has no sign.
+    assert marshal(json.loads(text, parse_int=lambda t: -0.0 if t == "-0" else int(t))) == text
 
 
 @given(st.text('[]{}":,0123456789.-eE \\untrfalse', max_size=20))
