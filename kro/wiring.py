@@ -116,7 +116,12 @@ class Parts:
         self._clock = clock
         self._claims = Claims()
         log = get_logger("client")
-        observer = ClientRecorder(metrics, warned=lambda text: log.warning("warned", text=text))
+        slots = Slots(settings.instance_workers, clock=clock)
+        observer = ClientRecorder(
+            metrics,
+            warned=lambda text: log.warning("warned", text=text),
+            throttled=slots.throttled,
+        )
         transport = Transport(config, user_agent=USER_AGENT, observer=observer)
         self.client = Client(transport, gate=gate) if gate else Client(transport)
         self.discovery = Discovery(self.client)
@@ -130,7 +135,7 @@ class Parts:
         self.registry = Registry(
             informers=self.informers,
             clock=clock,
-            slots=Slots(settings.instance_workers, clock=clock),
+            slots=slots,
             metrics=RegistryRecorder(metrics),
             settings=RegistrySettings(
                 concurrency=settings.instance_workers,
@@ -362,7 +367,10 @@ async def run_controller(settings: Settings) -> int:
         )
         probes = Probes(
             live={"loop": health.check, **({"lease": elector.problem} if elector else {})},
-            ready={"manager": lambda: "the process is about to end" if manager.stopping else None},
+            ready={
+                "manager": lambda: "the process is about to end" if manager.stopping else None,
+                "kinds": lambda: "loops crash" if parts.registry.crash_looping else None,
+            },
         )
         async with HttpServer(_handlers(settings, probes, metrics)):
             log.info("starting", version=__version__, server=config.server)

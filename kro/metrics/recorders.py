@@ -35,9 +35,10 @@ def path_label(gvr: GVR) -> str:
 class ClientRecorder:
     """Requests, retries and the ends of streams."""
 
-    def __init__(self, metrics: Metrics, *, warned: Warned) -> None:
+    def __init__(self, metrics: Metrics, *, warned: Warned, throttled: Callable[[], None]) -> None:
         self._metrics = metrics
         self._warned = warned
+        self._throttled = throttled
 
     def attempt(
         self,
@@ -52,6 +53,8 @@ class ClientRecorder:
         received_bytes: int,
     ) -> None:
         """Count one attempt."""
+        if code == "429":
+            self._throttled()
         m = self._metrics
         m.requests.labels(code, method, host).inc()
         m.request_duration.labels(method).observe(duration_s)

@@ -178,9 +178,10 @@ class DefinitionController:
         name = name_of(report.definition)
         body: JsonObject = {"metadata": {"uid": uid_of(report.definition)}, "status": patch}
         try:
-            written = await self._client.patch(
-                DEFINITIONS, NamespacedName("", name), body, subresource="status"
-            )
+            with self._definitions.writing(NamespacedName("", name)):
+                written = await self._client.patch(
+                    DEFINITIONS, NamespacedName("", name), body, subresource="status"
+                )
         except NotFoundError:
             return  # deleted meanwhile: nobody is left to read it
         self._definitions.observe(written)

@@ -115,7 +115,10 @@ async def _apply(
             "metadata": {**identity, **metadata},
         },
     )
-    answer = await kind.client.apply(kind.mapped.gvr, name, body, field_manager=manager, force=True)
+    with kind.instances.writing(name):
+        answer = await kind.client.apply(
+            kind.mapped.gvr, name, body, field_manager=manager, force=True
+        )
     kind.instances.observe(answer, writer=kind.key(name))
     return answer
 
@@ -139,7 +142,8 @@ async def release_finalizer(kind: Kind, live: JsonObject) -> None:
             }
         }
         try:
-            answer = await kind.client.patch(kind.mapped.gvr, name, body)
+            with kind.instances.writing(name):
+                answer = await kind.client.patch(kind.mapped.gvr, name, body)
         except NotFoundError:
             return
         except ConflictError:

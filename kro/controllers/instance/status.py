@@ -80,9 +80,10 @@ async def write_status(kind: Kind, live: JsonObject, status: JsonObject) -> Json
         if is_equal(status_of(live), status):
             return live
         try:
-            answer = await kind.client.update(
-                kind.mapped.gvr, name, {**live, "status": status}, subresource="status"
-            )
+            with kind.instances.writing(name):
+                answer = await kind.client.update(
+                    kind.mapped.gvr, name, {**live, "status": status}, subresource="status"
+                )
         except NotFoundError:
             return live
         except ConflictError:
