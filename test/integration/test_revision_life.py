@@ -200,6 +200,6 @@ async def test_a_number_that_somebody_else_holds_is_reported_and_taken_when_free
     await until_says(
         kube, name, "GraphAccepted", "False", f'creating graph revision "{name}-r00001"'
     )
-    await _deleted(kube, f"{name}-r00001")
+    await kube.delete(REVISIONS, f"{name}-r00001")
     await kube.until(DEFINITIONS, name, is_ready)
     assert await numbers(kube, name) == [1]
