@@ -64,7 +64,10 @@ def kill(process: ProcessId, *, within_s: float = 10.0) -> None:
     deadline = time.monotonic() + within_s
     while is_alive(process) and time.monotonic() < deadline:
         time.sleep(0.01)
-    _children.pop(process.pid, None)
+    child = _children.pop(process.pid, None)
+    if child is not None:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(1.0)  # it may have gone between a look at it and a look at /proc
 
 
 def _started(pid: int) -> str | None:
