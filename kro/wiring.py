@@ -300,7 +300,10 @@ class Parts:
     async def settle(self) -> None:
         """Keep the collector away from what the process starts with, once that is loaded."""
         for informed in (self._definitions, self._revisions, self._crds):
-            await informed.wait_synced(FIRST_LOAD_S)
+            if not await informed.wait_synced(FIRST_LOAD_S):
+                get_logger("setup").error(
+                    "cannot watch", gvr=str(informed.gvr), problem=informed.problem or "not loaded"
+                )
         freeze_collector()
         await asyncio.get_running_loop().create_future()
 
