@@ -56,7 +56,8 @@ def configure(
 
 def get_logger(name: str, **keys: object) -> structlog.typing.FilteringBoundLogger:
     """Return a logger whose lines carry `name` and the given keys."""
-    logger: structlog.typing.FilteringBoundLogger = structlog.get_logger().bind(logger=name, **keys)
+    # Not bound yet: a logger that a module makes when it is imported follows a later `configure`.
+    logger: structlog.typing.FilteringBoundLogger = structlog.get_logger(logger_name=name, **keys)
     return logger
 
 
@@ -67,6 +68,7 @@ def _minimum_level(verbosity: int) -> int:
 
 
 def _add_level(_: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    event["logger"] = event.pop("logger_name", "")
     event["level"] = {"exception": "error", "warn": "warning"}.get(method, method)
     return event
 

@@ -83,3 +83,13 @@ def test_error_carries_its_traceback() -> None:
         logs.get_logger("x").exception("pass failed")
 
     assert "ValueError: boom" in json.loads(stream.getvalue())["exception"]
+
+
+def test_a_logger_made_before_the_configuration_follows_it() -> None:
+    """Modules make their loggers when they are imported."""
+    early = logs.get_logger("early", part="x")
+    stream = _configured()
+
+    early.info("started")
+
+    assert json.loads(stream.getvalue())["part"] == "x"
