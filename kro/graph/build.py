@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from kro.cel import DYN, CelType, Environment, schema_type
-from kro.errors import AuthorErrors, DefinitionError, SchemaError
+from kro.errors import DefinitionError, SchemaError
 from kro.graph.compiler import Compiler, variable_type
 from kro.graph.conditions import compile_conditions, read_conditions
 from kro.graph.content import check_json
@@ -24,7 +24,7 @@ from kro.graph.definition import Definition, read_definition
 from kro.graph.draft import Draft, read_draft
 from kro.graph.expressions import Inspected, Inspector, Typed, places
 from kro.graph.node import INSTANCE_ID, Gates, Graph, InstanceNode, Limits, Node
-from kro.graph.problems import Problems, each
+from kro.graph.problems import Problems
 from kro.graph.revision import spec_hash
 from kro.graph.rules import check_rules
 from kro.graph.status import compile_status, read_status
@@ -32,19 +32,18 @@ from kro.graph.validate import KIND_PATH, check_names, resolve_kind
 from kro.refs import JsonObject, JsonValue
 from kro.schema import (
     Schemas,
-    build_spec_schema,
     check_crd,
     check_spec_schema,
     crd_gvk,
     crd_mapped,
     instance_schema,
+    read_spec_schema,
     synthesize_crd,
     validations,
 )
 
 _LIMITS = Limits()
 _GATES = Gates()
-_UNKNOWN_SPEC: JsonObject = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 
 
 def build(
@@ -133,35 +132,32 @@ class _Schema:
     variable: JsonObject
     type: CelType | None
     whole: bool
-    """False: the author's schema has errors, and the spec counts as untyped."""
+    """False: the author's schema has errors, and the fields they are in count as untyped."""
 
 
 def _build_schema(definition: Definition, problems: Problems) -> _Schema:
-    whole = True
     given = definition.schema.get("spec")
-    try:
-        spec = build_spec_schema(given, definition.schema.get("types"))
+    spec, errors = read_spec_schema(given, definition.schema.get("types"))
+    problems.extend(
+        SchemaError(
+            f"failed to build OpenAPI schema for instance: {error.problem}",
+            path=f"spec.schema.{error.path}",
+            excerpt=error.excerpt,
+            hint=error.hint,
+        )
+        for error in errors
+    )
+    if not errors:
         problems.extend(
             error.at(f"spec.schema.{error.path}") for error in check_spec_schema(given, spec)
         )
         check_rules(validations(given, spec), problems)
-    except AuthorErrors as errors:
-        whole, spec = False, _UNKNOWN_SPEC
-        problems.extend(
-            SchemaError(
-                f"failed to build OpenAPI schema for instance: {error.problem}",
-                path=f"spec.schema.{error.path}",
-                excerpt=error.excerpt,
-                hint=error.hint,
-            )
-            for error in each(errors)
-        )
     variable = instance_schema(synthesize_crd(definition.schema, spec, None))
     return _Schema(
         spec=spec,
         variable=variable,
         type=schema_type(variable, f"__type_{INSTANCE_ID}"),
-        whole=whole,
+        whole=not errors,
     )
 
 

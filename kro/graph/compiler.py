@@ -38,8 +38,8 @@ class Compiler:
         None, with the reasons reported, when something does not fit.
         """
         entry = draft.entry
-        dimensions, iterator_types, untyped = self._dimensions(draft)
-        fields = tuple(self._fields(draft, self._typed.extend(iterator_types), untyped))
+        dimensions, iterator_types = self._dimensions(draft)
+        fields = tuple(self._fields(draft, self._typed.extend(iterator_types)))
         include_when = tuple(self._booleans(draft, "includeWhen", draft.include_when))
         each: dict[str, CelType] = {}
         if draft.node_kind is NodeKind.COLLECTION and type_ is not None:
@@ -66,12 +66,9 @@ class Compiler:
             schema_type=type_,
         )
 
-    def _dimensions(
-        self, draft: Draft
-    ) -> tuple[tuple[Dimension, ...], dict[str, CelType], frozenset[str]]:
+    def _dimensions(self, draft: Draft) -> tuple[tuple[Dimension, ...], dict[str, CelType]]:
         dimensions: list[Dimension] = []
         types: dict[str, CelType] = {}
-        untyped = set(self._untyped)
         for name, found in draft.for_each:
             types[name] = DYN
             where = f'node "{draft.entry.id}": forEach iterator "{name}"'
@@ -80,26 +77,22 @@ class Compiler:
                 prefix = f"{where}: failed to type-check expression: "
                 expression = self._typed.compile(found, prefix)
             if found is None or expression is None:
-                untyped.add(name)
-            elif expression.type.kind is Kind.LIST:
+                continue
+            if expression.type.kind is Kind.LIST:
                 types[name] = expression.type.params[0]
                 dimensions.append(Dimension(name=name, expression=expression))
-            else:
-                untyped.add(name)
-                if not self._follows(found, expression):
-                    self._problems.add(
-                        ExpressionError(
-                            f'{where} must return a list, got "{expression.type}"',
-                            path=found.path,
-                            excerpt=_start(found),
-                            hint=_list_hint(expression.type),
-                        )
+            elif not self._follows(found, expression):
+                self._problems.add(
+                    ExpressionError(
+                        f'{where} must return a list, got "{expression.type}"',
+                        path=found.path,
+                        excerpt=_start(found),
+                        hint=_list_hint(expression.type),
                     )
-        return tuple(dimensions), types, frozenset(untyped)
+                )
+        return tuple(dimensions), types
 
-    def _fields(
-        self, draft: Draft, with_iterators: Typed, untyped: frozenset[str]
-    ) -> Iterator[TemplateField]:
+    def _fields(self, draft: Draft, with_iterators: Typed) -> Iterator[TemplateField]:
         iterators = set(draft.iterators)
         for path, found in draft.fields:
             kind = FieldKind.STATIC
@@ -115,18 +108,13 @@ class Compiler:
             )
             if expression is None:
                 continue
-            self._check_field(draft, path, found, expression, untyped)
+            self._check_field(draft, path, found, expression)
             yield TemplateField(path=path, expression=expression, kind=kind)
 
     def _check_field(
-        self,
-        draft: Draft,
-        path: FieldPath,
-        found: Inspected,
-        expression: Expression,
-        untyped: frozenset[str],
+        self, draft: Draft, path: FieldPath, found: Inspected, expression: Expression
     ) -> None:
-        if draft.kind is None or not untyped.isdisjoint(found.names):
+        if draft.kind is None:
             return
         expected = expected_type(draft.kind.schema, draft.entry.id, path) or DYN
         reason = accepts(expected, expression.type)

@@ -16,6 +16,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import Context, copy_context
 from types import TracebackType
 from typing import Self
 
@@ -129,6 +130,17 @@ class Informed:
 
         return await self._informers._wait_until(self._shared, seen, timeout_s)
 
+    async def wait_changed(
+        self, name: NamespacedName, resource_version: str, timeout_s: float
+    ) -> bool:
+        """Return True once the store has another version of the object than this, or none."""
+
+        def changed() -> bool:
+            stored = self._shared.store.stored(name)
+            return stored is None or stored.resource_version != resource_version
+
+        return await self._informers._wait_until(self._shared, changed, timeout_s)
+
     # own writes
 
     def observe(self, obj: JsonObject, *, writer: object | None = None) -> bool:
@@ -226,6 +238,8 @@ class Informers:
         self._seed = seed
         self._shared: dict[tuple[GVR, Scope], SharedInformer] = {}
         self._group: asyncio.TaskGroup | None = None
+        self._context = Context()
+        """That of `run`: what a pass begins is not the pass's, for it outlives it."""
 
     def __len__(self) -> int:
         """Return how many informers run or linger."""
@@ -235,7 +249,7 @@ class Informers:
         """Run the reflectors until cancelled; a reflector that breaks a promise ends this."""
         try:
             async with asyncio.TaskGroup() as group:
-                self._group = group
+                self._group, self._context = group, copy_context()
                 for shared in self._shared.values():
                     self._start(shared)
                 await asyncio.get_running_loop().create_future()
@@ -298,7 +312,9 @@ class Informers:
             seed=self._seed,
         )
         shared.task = self._group.create_task(
-            shared.reflector.run(), name=f"reflector {shared.gvr} {shared.scope}".strip()
+            shared.reflector.run(),
+            name=f"reflector {shared.gvr} {shared.scope}".strip(),
+            context=self._context.copy(),
         )
 
     def _release(self, hold: Informed, shared: SharedInformer) -> None:

@@ -14,7 +14,7 @@ from kro.schema.lookup import ChainedSchemas, CrdSchemas, KnownSchemas, SchemaNo
 from kro.schema.manifests import definition_crd, revision_crd
 from kro.schema.openapi import Document, resolve
 from kro.schema.plural import plural
-from kro.schema.simple import build_spec_schema
+from kro.schema.simple import build_spec_schema, read_spec_schema
 from kro.schema.suggest import nearest
 from kro.schema.values import apply_defaults, unknown_fields, validate_value
 
@@ -43,6 +43,7 @@ __all__ = [
     "instance_schema",
     "nearest",
     "plural",
+    "read_spec_schema",
     "resolve",
     "revision_crd",
     "synthesize_crd",

@@ -97,6 +97,10 @@ class _Built:
     """How often a field whose whole type this is appears in its parent's `required`."""
 
 
+_BROKEN: Final = _Built({"x-kubernetes-int-or-string": True}, 1, 0)
+"""Stands for a field whose type is not known because of an error reported already: it is `dyn`."""
+
+
 @dataclass(slots=True)
 class _Builder:
     errors: list[SchemaError] = field(default_factory=list)
@@ -238,23 +242,18 @@ class _Builder:
     # ---- steps 3 and 4: build
 
     def build(self, entry: _Entry) -> _Built | None:
-        """Return the entry's schema; None when it, or something it needs, is broken."""
+        """Return the entry's schema, broken fields in it as untyped; None when it has no type."""
         if isinstance(entry, _Text):
             return self.build_text(entry)
         properties: dict[str, JsonValue] = {}
         required: list[str] = []
-        depth, weight, sound = 0, 20, True
+        depth, weight = 0, 20
         for name, item in entry.fields.items():
-            built = self.build(item) if item is not None else None
-            if built is None:
-                sound = False
-                continue
+            built = (self.build(item) if item is not None else None) or _BROKEN
             properties[name] = built.schema
             required += [name] * built.required
             depth = max(depth, built.depth)
             weight += built.weight + len(name) + 4
-        if not sound:
-            return None
         schema: JsonObject = {"type": "object"}
         if properties:
             schema["properties"] = properties
@@ -276,7 +275,7 @@ class _Builder:
         for error in sorted(wrong, key=lambda error: error.offset):
             self.report(error, entry.text, entry.path, entry.prefix)
         if base is None or wrong:
-            return None
+            return base
         weight = base.weight + sum(len(marker.value) + 20 for marker in markers)
         built = _Built(draft.schema, base.depth, weight, base.required + draft.required)
         return self.bounded(built, entry)
@@ -329,6 +328,18 @@ def build_spec_schema(spec: JsonValue, types: JsonValue) -> JsonObject:
         AuthorErrors: with every error of both documents, those of `types` first, each with its
             path relative to `spec.schema` (`spec.a.b`, `types.T.x`).
     """
+    schema, errors = read_spec_schema(spec, types)
+    if errors:
+        raise AuthorErrors("the schema of the definition is not valid", errors)
+    return schema
+
+
+def read_spec_schema(spec: JsonValue, types: JsonValue) -> tuple[JsonObject, list[SchemaError]]:
+    """Return what `build_spec_schema` returns, and what it raises.
+
+    With errors the schema is good for type-checking what reads it, so that those who wrote both
+    learn of everything at once: fields whose type is not known accept and give anything.
+    """
     builder = _Builder()
     entries: dict[str, _Entry | None] = {}
     if types is not None and not isinstance(types, dict):
@@ -350,11 +361,8 @@ def build_spec_schema(spec: JsonValue, types: JsonValue) -> JsonObject:
         built = builder.build(root)
     if len(builder.positions) > MAX_FIELDS:
         builder.errors.append(SchemaError(f"more than {MAX_FIELDS} fields", path="spec"))
-    if builder.errors:
-        builder.errors.sort(key=lambda error: builder.positions.get(error.path, 0))
-        raise AuthorErrors("the schema of the definition is not valid", builder.errors)
-    assert built is not None
-    return built.schema
+    builder.errors.sort(key=lambda error: builder.positions.get(error.path, 0))
+    return (built or _BROKEN).schema, builder.errors
 
 
 def _texts(entry: _Entry) -> Iterator[_Text]:

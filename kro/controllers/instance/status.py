@@ -5,21 +5,20 @@ Source: spec instance-runtime.md §6.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
 from typing import cast
 
-import orjson
-
 from kro.controllers.instance.conditions import BUILT_IN
 from kro.controllers.instance.kind import Kind
+from kro.controllers.instance.ownership import is_same
 from kro.controllers.instance.parent import name_of_instance
-from kro.graph.evaluation import InstanceState, wire_number
+from kro.graph.evaluation import InstanceState
 from kro.refs import JsonObject, JsonValue, NamespacedName
 from kro.runtime.client import ConflictError, NotFoundError
 
 _ATTEMPTS = 5
-_ATTEMPT_DELAY_S = 0.01
+_STREAM_WAIT_S = 0.01
+"""How long the watch may take to bring the version that a write collided with; then we read it."""
 
 
 def status_of(live: JsonObject) -> JsonObject:
@@ -56,15 +55,6 @@ def has_author_conditions(live: JsonObject) -> bool:
     return any(entry["type"] not in BUILT_IN for entry in conditions_of(live))
 
 
-def is_equal(left: JsonObject, right: JsonObject) -> bool:
-    """Return whether two statuses are the same JSON; 3 and 3.0 are."""
-    return _canonical(left) == _canonical(right)
-
-
-def _canonical(status: JsonObject) -> bytes:
-    return orjson.dumps(wire_number(status), option=orjson.OPT_SORT_KEYS)
-
-
 async def write_status(kind: Kind, live: JsonObject, status: JsonObject) -> JsonObject:
     """Return the instance with this status; nothing is sent when it carries it already.
 
@@ -77,12 +67,12 @@ async def write_status(kind: Kind, live: JsonObject, status: JsonObject) -> Json
     """
     before, name = live, name_of_instance(live)
     for attempt in range(_ATTEMPTS):
-        if is_equal(status_of(live), status):
+        if is_same(status_of(live), status):
             return live
         try:
             with kind.instances.writing(name):
                 answer = await kind.client.update(
-                    kind.mapped.gvr, name, {**live, "status": status}, subresource="status"
+                    kind.mapped.gvr, name, _only_status(live, status), subresource="status"
                 )
         except NotFoundError:
             return live
@@ -100,12 +90,25 @@ async def write_status(kind: Kind, live: JsonObject, status: JsonObject) -> Json
     return live
 
 
+def _only_status(live: JsonObject, status: JsonObject) -> JsonObject:
+    """Return what a write of the status says; the API server looks at nothing else of the object.
+
+    So no spec, however large or deep, stands in the way of a word to its author.
+    """
+    metadata = cast("JsonObject", live["metadata"])
+    kept = ("name", "namespace", "uid", "resourceVersion")
+    return {
+        "apiVersion": live["apiVersion"],
+        "kind": live["kind"],
+        "metadata": {key: metadata[key] for key in kept if key in metadata},
+        "status": status,
+    }
+
+
 async def _fresher(kind: Kind, name: NamespacedName, live: JsonObject) -> JsonObject | None:
     """Return a newer version: from the store if it has come there, else from the server."""
-    await asyncio.sleep(_ATTEMPT_DELAY_S)
-    known = kind.instances.get(name)
-    if known is None or _version(known) != _version(live):
-        return known
+    if await kind.instances.wait_changed(name, _version(live), _STREAM_WAIT_S):
+        return kind.instances.get(name)
     try:
         return await kind.client.get(kind.mapped.gvr, name)
     except NotFoundError:
@@ -117,8 +120,8 @@ def _identity(live: JsonObject) -> tuple[object, object]:
     return metadata.get("uid"), metadata.get("generation")
 
 
-def _version(live: JsonObject) -> object:
-    return cast("JsonObject", live["metadata"]).get("resourceVersion")
+def _version(live: JsonObject) -> str:
+    return str(cast("JsonObject", live["metadata"]).get("resourceVersion"))
 
 
 def _report(kind: Kind, before: JsonObject, after: JsonObject) -> None:

@@ -26,6 +26,7 @@ from kro.graph.evaluation.steps import (
     Step,
     Target,
     Unreadable,
+    is_terminating,
 )
 from kro.graph.evaluation.texts import gvk_text, gvr_text, name_of, object_text, quoted
 
@@ -54,6 +55,7 @@ __all__ = [
     "evaluate_conditions",
     "gvk_text",
     "gvr_text",
+    "is_terminating",
     "name_of",
     "object_text",
     "project",

@@ -35,12 +35,11 @@ def project(graph: Graph, bindings: Mapping[str, object]) -> Projection:
     for field in graph.instance.status_fields:
         try:
             value = field.expression.evaluate(bindings)
+            if not isinstance(value, Pending):
+                values.append((field.path, wire_number(cast("JsonValue", value))))
         except EvaluationError as error:
             where = f"{fieldpath.join(field.path)}: eval {shown(field.expression)}: "
             errors.append(EvaluationError(where + error.problem, excerpt=error.excerpt))
-            continue
-        if not isinstance(value, Pending):
-            values.append((field.path, wire_number(cast("JsonValue", value))))
     whole = cast("JsonObject", fieldpath.assemble(_without_gaps(values)))
     status = whole.get("status")
     fields = status if isinstance(status, dict) else {}

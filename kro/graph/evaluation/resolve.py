@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import Final, cast
 
 from kro.cel import OMIT, Expression, Pending
 from kro.errors import EvaluationError
@@ -17,6 +17,13 @@ from kro.graph import fieldpath
 from kro.graph.evaluation.texts import PENDING_SUFFIX, quoted, shown
 from kro.graph.node import FieldKind, Node, TemplateField
 from kro.refs import JsonObject, JsonValue
+
+DEEPEST: Final = 200
+"""Levels of nesting that the value of an expression may have.
+
+What is read from the cluster is whole down to more than that, so nothing that was cut off there can
+get into an object; and what is written still fits with the levels of the template around it.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,19 +47,25 @@ def evaluate(
     where = f"node {quoted(node.id)}: failed to evaluate expression: eval {shown(expression)}: "
     try:
         value = expression.evaluate(bindings)
+        if not isinstance(value, Pending):
+            return wire_number(cast("JsonValue", value))
     except EvaluationError as error:
         raise EvaluationError(where + error.problem, excerpt=error.excerpt) from error
-    if isinstance(value, Pending):
-        return Unresolved(where + value.problem + PENDING_SUFFIX, value.on)
-    return wire_number(cast("JsonValue", value))
+    return Unresolved(where + value.problem + PENDING_SUFFIX, value.on)
 
 
-def wire_number(value: JsonValue) -> JsonValue:
-    """Return the value with every whole float as an integer, as it is written in JSON."""
-    if isinstance(value, dict):
-        return {key: wire_number(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [wire_number(item) for item in value]
+def wire_number(value: JsonValue, *, level: int = 0) -> JsonValue:
+    """Return the value of an expression as it is written in JSON: whole floats are integers.
+
+    Raises:
+        EvaluationError: it is nested deeper than anything that we write.
+    """
+    if isinstance(value, dict | list):
+        if level == DEEPEST:
+            raise EvaluationError(f"the value is nested more than {DEEPEST} levels deep")
+        if isinstance(value, dict):
+            return {key: wire_number(item, level=level + 1) for key, item in value.items()}
+        return [wire_number(item, level=level + 1) for item in value]
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**63:
         return int(value)
     return value

@@ -14,7 +14,7 @@ from kro.errors import EvaluationError, KroError
 from kro.graph.evaluation.outcome import NodeState
 from kro.graph.evaluation.readiness import NotReady, check_items, check_single, check_size
 from kro.graph.evaluation.resolve import Unresolved
-from kro.graph.evaluation.steps import Refused, Seen
+from kro.graph.evaluation.steps import Refused, Seen, is_terminating
 from kro.graph.evaluation.texts import name_of, object_text, quoted
 from kro.graph.node import Node, NodeKind
 from kro.refs import JsonObject, NamespacedName
@@ -94,7 +94,7 @@ class Slot:
         """The live counterparts are known."""
         self.seen = tuple(seen)
         for found in seen:
-            if found.live is not None and _is_terminating(found.live):
+            if found.live is not None and is_terminating(found.live):
                 self.phase, self.state = Phase.STOPPED, NodeState.DELETING
                 self.problem = (
                     f"resource {quoted(str(name_of(found.live)))} for node {quoted(self.node.id)} "
@@ -208,8 +208,3 @@ class Slot:
         if known and len(known) == 1 and self.node.kind is not NodeKind.EXTERNAL_COLLECTION:
             return object_text(known[0])
         return f"{self.node.gvk.kind} of node {quoted(self.node.id)}"
-
-
-def _is_terminating(live: JsonObject) -> bool:
-    metadata = live.get("metadata")
-    return isinstance(metadata, dict) and metadata.get("deletionTimestamp") is not None

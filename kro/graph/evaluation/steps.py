@@ -1,8 +1,7 @@
 """What a frame asks of the cluster, and the answers it takes: the seam between pure core and shell.
 
 A pass alternates: the frame returns steps, somebody performs them, the frame takes the answers.
-`Look`, `Fetch` and `Select` read; `Apply` writes. A frame asks for writes only when it has nothing
-left to read, so all that can be known before the first write is known before it.
+`Look`, `Fetch` and `Select` read; `Apply` writes.
 """
 
 from __future__ import annotations
@@ -119,3 +118,9 @@ class Applied:
 
 
 Answer: TypeAlias = Looked | Found | Unreadable | Applied
+
+
+def is_terminating(live: JsonObject) -> bool:
+    """Return whether an object is being deleted."""
+    metadata = live.get("metadata")
+    return isinstance(metadata, dict) and metadata.get("deletionTimestamp") is not None

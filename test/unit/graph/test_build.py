@@ -71,7 +71,7 @@ def test_author_gets_all_errors_at_once_in_the_order_of_the_text() -> None:
         widget("two", spec={"count": "three", "nam": "x"}, includeWhen=["schema.spec.on"]),
         {"id": "three", "template": {"apiVersion": "v9", "kind": "Nope", "metadata": {}}},
         status={"x": "literal", "y": "${one.data.a + 1}"},
-        spec={"name": "strin"},
+        spec={"name": "strin", "count": "integer"},
     )
 
     assert [error.path for error in errors_of(spec)] == [
@@ -80,6 +80,7 @@ def test_author_gets_all_errors_at_once_in_the_order_of_the_text() -> None:
         "spec.schema.status.y",
         "spec.resources[0].id",
         "spec.resources[0].template.data.a",
+        "spec.resources[1].template.data.a",
         "spec.resources[1].template.data.b",
         "spec.resources[2].template.spec.count",
         "spec.resources[2].template.spec.nam",
@@ -125,19 +126,38 @@ def test_unknown_kind_hides_no_error_of_its_own_expressions() -> None:
     assert "undefined field 'siz'" in problems[2]
 
 
-def test_broken_schema_is_told_once_and_not_at_every_reference() -> None:
-    """With an unknown spec, everything below `schema.spec` may be right."""
+def test_broken_field_is_told_once_and_not_at_every_reference() -> None:
+    """What reads a field without a known type may be right."""
     spec = definition(
-        config_map("a", data={"x": "${schema.spec.name}", "y": "${schema.spec.other}"}),
+        config_map("a", data={"x": "${schema.spec.name}", "y": "${schema.spec.at.any.where}"}),
         config_map("b", includeWhen=["${schema.spec.on}"]),
         config_map("c", name="${t}", forEach=[{"t": "${schema.spec.tags}"}]),
-        spec={"name": "string | defualt=3"},
+        spec={"name": "string | defualt=3", "at": {"any": "Placce"}, "on": 3, "tags": "[]strin"},
     )
 
-    [error] = errors_of(spec)
+    errors = errors_of(spec)
 
-    assert error.path == "spec.schema.spec.name"
-    assert "failed to build OpenAPI schema for instance" in error.problem
+    assert [error.path for error in errors] == [
+        "spec.schema.spec.at.any",
+        "spec.schema.spec.name",
+        "spec.schema.spec.on",
+        "spec.schema.spec.tags",
+    ]
+    assert "failed to build OpenAPI schema for instance" in errors[0].problem
+
+
+def test_broken_field_does_not_hide_what_reads_the_others() -> None:
+    """One mistake in the schema leaves the other fields as they are."""
+    spec = definition(
+        config_map("a", data={"x": "${schema.spec.nmae}", "y": "${schema.spec.size}"}),
+        spec={"name": "string", "size": "integer", "on": "boolen"},
+    )
+
+    assert [error.path for error in errors_of(spec)] == [
+        "spec.schema.spec.on",
+        "spec.resources[0].template.data.x",
+        "spec.resources[0].template.data.y",
+    ]
 
 
 def test_wrong_iterator_is_told_once_and_not_where_it_is_used() -> None:

@@ -252,6 +252,23 @@ async def test_a_pass_can_wait_until_its_write_was_seen() -> None:
         assert (await missed, await seen) == (False, True)
 
 
+async def test_a_write_that_collided_can_wait_for_the_version_it_collided_with() -> None:
+    """Bounded; it ends with the next version, with the object's end, or with the time."""
+    world = World()
+    async with world.running():
+        things = world.informers.watch(CONFIGMAPS)
+        old = str(world.server.put("a")["metadata"]["resourceVersion"])  # type: ignore[call-overload,index]
+        await settle()
+        missed = asyncio.create_task(things.wait_changed(A, old, 1.0))
+        await world.clock.advance(2.0)
+        changed = asyncio.create_task(things.wait_changed(A, old, 1.0))
+        await settle()
+        world.server.put("a")
+        await settle()
+
+        assert (await missed, await changed) == (False, True)
+
+
 async def test_gap_is_told_once_when_it_ends() -> None:
     """P-055: after the load, and after the resource was forbidden; not after a mere resume."""
     world = World()
