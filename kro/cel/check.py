@@ -108,6 +108,13 @@ class Checked:
 _CROSS_TYPE: Final[Mapping[str, tuple[Overload, ...]]] = {
     function.name: function.overloads for function in CROSS_TYPE_COMPARISONS.functions
 }
+_YAML_BOOLEANS: Final[Mapping[str, str]] = {
+    "on": "true",
+    "yes": "true",
+    "off": "false",
+    "no": "false",
+}
+"""Words that YAML 1.1, and with it kubectl, takes for booleans, also as names of fields."""
 _LITERALS: Final[Mapping[type, CelType]] = {
     type(None): NULL,
     bool: BOOL,
@@ -265,6 +272,9 @@ class Checker:
         hint = _did_you_mean(node.field, operand.fields)
         if not hint and not operand.fields:
             hint = f"{operand} declares no fields"
+        boolean = _YAML_BOOLEANS.get(node.field.lower())
+        if f"__{boolean}__" in operand.fields:
+            hint = f'YAML reads {node.field} as {boolean}: write "{node.field}" where it is declared'
         return self._report(node, f"undefined field '{node.field}'", hint)
 
     # Calls

@@ -89,6 +89,18 @@ def test_type_error_has_the_text(source: str, text: str) -> None:
     assert text in problems(source)[0].problem
 
 
+def test_field_that_yaml_took_for_a_boolean_is_explained() -> None:
+    """`on: boolean` declares the field `true`."""
+    spec = struct("spec", {"__true__": STRING})
+
+    with pytest.raises(AuthorErrors) as caught:
+        Environment({"spec": spec}).compile("spec.on")
+
+    [error] = caught.value.exceptions
+    assert isinstance(error, ExpressionError)
+    assert error.hint == 'YAML reads on as true: write "on" where it is declared'
+
+
 def test_all_errors_come_at_once_in_the_order_of_the_text() -> None:
     """One mistake is one error, and none hides another."""
     found = problems("[schema.spec.ghost, 1 + 1.0, nope]")
