@@ -274,7 +274,7 @@ class Checker:
             hint = f"{operand} declares no fields"
         boolean = _YAML_BOOLEANS.get(node.field.lower())
         if f"__{boolean}__" in operand.fields:
-            hint = f'YAML reads {node.field} as {boolean}: write "{node.field}" where it is declared'
+            hint = f'YAML reads {node.field} as {boolean}: declare it as "{node.field}"'
         return self._report(node, f"undefined field '{node.field}'", hint)
 
     # Calls

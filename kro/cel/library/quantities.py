@@ -18,6 +18,7 @@ from kro.cel.budget import charge
 from kro.cel.celtypes import BOOL, DOUBLE, INT, STRING, CelType
 from kro.cel.failures import Failure
 from kro.cel.functions import Library, free, function, member
+from kro.cel.library.comparisons import comparisons
 from kro.cel.values import INT_MAX, INT_MIN
 
 QUANTITY: Final = celtypes.opaque("kubernetes.Quantity")
@@ -257,34 +258,7 @@ LIBRARY: Final = Library(
             "asApproximateFloat",
             [member("quantity_get_float", QUANTITY, result=DOUBLE, call=Quantity.approximate)],
         ),
-        function(
-            "compareTo",
-            [member("quantity_compare_to", QUANTITY, QUANTITY, result=INT, call=Quantity.compare)],
-        ),
-        function(
-            "isLessThan",
-            [
-                member(
-                    "quantity_is_less_than",
-                    QUANTITY,
-                    QUANTITY,
-                    result=BOOL,
-                    call=lambda left, right: left.compare(right) < 0,
-                )
-            ],
-        ),
-        function(
-            "isGreaterThan",
-            [
-                member(
-                    "quantity_is_greater_than",
-                    QUANTITY,
-                    QUANTITY,
-                    result=BOOL,
-                    call=lambda left, right: left.compare(right) > 0,
-                )
-            ],
-        ),
+        *comparisons("quantity", QUANTITY),
         function(
             "add",
             [

@@ -13,6 +13,7 @@ from kro.cel import celtypes
 from kro.cel.celtypes import BOOL, INT, STRING, CelType
 from kro.cel.failures import Failure
 from kro.cel.functions import Library, free, function, member
+from kro.cel.library.comparisons import comparisons
 from kro.cel.values import UINT_MAX, checked_int
 
 SEMVER: Final = celtypes.opaque("kubernetes.Semver")
@@ -150,33 +151,6 @@ LIBRARY: Final = Library(
             )
             for part, name in enumerate(("major", "minor", "patch"))
         ),
-        function(
-            "compareTo",
-            [member("semver_compare_to", SEMVER, SEMVER, result=INT, call=Semver.compare)],
-        ),
-        function(
-            "isLessThan",
-            [
-                member(
-                    "semver_is_less_than",
-                    SEMVER,
-                    SEMVER,
-                    result=BOOL,
-                    call=lambda left, right: left.compare(right) < 0,
-                )
-            ],
-        ),
-        function(
-            "isGreaterThan",
-            [
-                member(
-                    "semver_is_greater_than",
-                    SEMVER,
-                    SEMVER,
-                    result=BOOL,
-                    call=lambda left, right: left.compare(right) > 0,
-                )
-            ],
-        ),
+        *comparisons("semver", SEMVER),
     ),
 )

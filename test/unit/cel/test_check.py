@@ -98,7 +98,7 @@ def test_field_that_yaml_took_for_a_boolean_is_explained() -> None:
 
     [error] = caught.value.exceptions
     assert isinstance(error, ExpressionError)
-    assert error.hint == 'YAML reads on as true: write "on" where it is declared'
+    assert error.hint == 'YAML reads on as true: declare it as "on"'
 
 
 def test_all_errors_come_at_once_in_the_order_of_the_text() -> None:
