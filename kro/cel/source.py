@@ -27,11 +27,13 @@ class Match:
     end: int
 
 
-MAX_STEPS: Final = 2_000_000
-"""Quotes, backslashes and braces that one scan looks at.
+_STEPS_AT_LEAST: Final = 4096
+_STEPS_PER_CHARACTER: Final = 16
+"""Quotes, backslashes and braces that one scan looks at, for each character of the text.
 
-Openings that never close are looked at again
-and again; this keeps a text made of them from taking time by the square of its length."""
+Openings that never close are looked at again and again; the limit keeps texts made of them from
+taking time by the square of their length.
+"""
 
 
 def scan(text: str) -> tuple[Match, ...]:
@@ -41,11 +43,10 @@ def scan(text: str) -> tuple[Match, ...]:
 
     Raises:
         ExpressionError: `${` inside an open expression and outside a double-quoted literal, or far
-        too
-            many openings that never close.
+            too many openings that never close.
     """
     found: list[Match] = []
-    steps = 0
+    steps = _STEPS_AT_LEAST + _STEPS_PER_CHARACTER * len(text)
     start = text.find(OPEN)
     while start >= 0:
         depth = 1
@@ -54,7 +55,7 @@ def scan(text: str) -> tuple[Match, ...]:
         while depth and (mark := _MARK.search(text, position)) is not None:
             at = mark.start()
             position = at + 1
-            steps += 1
+            steps -= 1
             character = text[at]
             if character == '"':
                 quoted = not quoted
@@ -75,7 +76,7 @@ def scan(text: str) -> tuple[Match, ...]:
             start = text.find(OPEN, position)
         else:
             start = text.find(OPEN, start + 1)
-        if steps > MAX_STEPS:
+        if steps < 0:
             raise ExpressionError(
                 "too many expressions that never close",
                 excerpt=excerpt(text, max(start, 0)),
