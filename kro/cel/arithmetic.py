@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import reduce
 from typing import Final
 
 from kro.cel.budget import charge
@@ -55,6 +56,11 @@ def add(left: Value, right: Value) -> Value:
             return left.joined(right)
         return [*left, *right]
     raise NoSuchOverload
+
+
+def add_all(*values: Value) -> Value:
+    """Return `values[0] + values[1] + ...`, added from the left."""
+    return reduce(add, values)
 
 
 def subtract(left: Value, right: Value) -> Value:

@@ -95,7 +95,8 @@ class Generator(OperatorCode):
     def _outlined(self, node: Node) -> Operand:
         """Generate `node` as a function of its own and call it."""
         name = self._fresh("f")
-        names = ["b", *dict.fromkeys(variable.text for variable in self._scope.values())]
+        local = [variable.text for variable in self._scope.values() if not variable.constant]
+        names = ["b", *dict.fromkeys(local)]
         nesting, self._nesting = self._nesting, 0
         with self._function(f"def {name}({', '.join(names)}):"):
             result = self._value(node)
@@ -321,7 +322,7 @@ class Generator(OperatorCode):
         """Generate `cel.bind`: the value is computed first, its failure raised where it is read."""
         if type(node.init) in {Literal, ListLiteral} and not _may_fail(node.init):
             init = self._value(node.init)
-            bound = Variable(init.text, kind=init.kind)
+            bound = Variable(init.text, kind=init.kind, constant=init.constant)
         else:
             name = self._fresh("v")
             self._nesting += 1

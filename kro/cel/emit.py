@@ -78,6 +78,7 @@ RUNTIME: Final[Mapping[str, Any]] = {
     "SCALARS": frozenset({str, int, bool}),
     "INF": math.inf,
     "add": arithmetic.add,
+    "add_all": arithmetic.add_all,
     "subtract": arithmetic.subtract,
     "multiply": arithmetic.multiply,
     "divide": arithmetic.divide,
@@ -127,6 +128,7 @@ class Variable:
     deferred: bool = False
     """The value may be a failure, which is raised when it is read."""
     kind: Kind | None = None
+    constant: bool = False
 
 
 Place: TypeAlias = tuple[int, str]

@@ -132,9 +132,6 @@ class OperatorCode(Emitter):
         guards = [f"type({operand.text}) is str" for operand in operands if operand.kind is None]
         texts = [operand.text for operand in operands]
         target = self._fresh()
-        general = texts[0]
-        for text in texts[1:]:
-            general = f"add({general}, {text})"
         if not guards:
             self._line(f"{target} = {' + '.join(texts)}")
             self._line(f"if len({target}) > 256: charge(len({target}) >> 4)")
@@ -143,7 +140,7 @@ class OperatorCode(Emitter):
             self._line(f"{target} = {' + '.join(texts)}")
             self._line(f"if len({target}) > 256: charge(len({target}) >> 4)")
         with self._indented("else:"):
-            self._line(f"{target} = {general}")
+            self._line(f"{target} = add_all({', '.join(texts)})")
         return Operand(target)
 
     def _quick(self, function: str, kind: Kind, target: str, left: Operand, right: Operand) -> None:

@@ -1,6 +1,6 @@
-"""Throws random bytes and broken expressions at the parser and the checker.
+"""Throws random bytes, broken expressions and deep ones at the parser, checker and evaluator.
 
-Whatever the input, only an author error may come out, and in bounded time.
+Whatever the input, only an author error or an evaluation error may come out, and in bounded time.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Final
 
 from fuzz.expressions import VARIABLES, Generator
 from kro.cel import DYN, Environment, parse_template
-from kro.errors import AuthorError, AuthorErrors
+from kro.errors import AuthorError, AuthorErrors, EvaluationError
 
 SLOW_S: Final = 2.0
 """An input that takes more processor time fails the run."""
@@ -31,6 +31,19 @@ _PIECES: Final = [
     " ",
     "\n",
 ]  # fmt: skip
+
+_AROUND: Final = [
+    "(@)", "[@]", "[@][0]", "{'k': @}", "{'k': @}.k", "(@).b.c", "a[@]", "a[?@]", "a.?b.orValue(@)",
+    "(@) + a", "a + string(@)", "!(@)", "-(@)", "(@ == a)", "(@ in [1, 2])", "(@) ? a : 1",
+    "a && @", "@ || a", "has(a.b) ? @ : 1", "string(@)", "type(@)", "dyn(@)", "size([@])",
+    "[1].map(x, @)", "[@].map(x, x)", "[1].all(x, @ == x)", "[1].exists(x, @ != x)",
+    "[1, 2].filter(x, @ == 1)", "[@].exists_one(x, true)", "[@].sortBy(x, x)",
+    "[1].transformMap(i, v, @)", "{'a': 1}.transformList(k, v, @)",
+    "cel.bind(y, @, y)", "cel.bind(y, 1, @)", "cel.bind(y, [1], @)",
+    "optional.of(@).orValue(1)", "optional.of(@).optMap(z, z)", "[?optional.of(@)]",
+    "{?'q': optional.of(@)}", "'%s'.format([@])", "a.replace(string(@), 'q')",
+]  # fmt: skip
+"""What an expression, put for the @, can stand in."""
 
 
 @dataclass
@@ -62,9 +75,10 @@ def run(seed: int, count: int, deadline: float) -> Tally:
             template = parse_template(text)
             if template is not None:
                 environment.compile(template)
-            environment.compile(text)
+            expression = environment.compile(text)
             tally.compiled += 1
-        except (AuthorError, AuthorErrors):
+            expression.evaluate({**dict.fromkeys(VARIABLES, 1), "a": {"b": {"c": 3}}})
+        except (AuthorError, AuthorErrors, EvaluationError):
             pass
         except BaseException as error:  # noqa: BLE001 - that is what the run looks for
             tally.failures.append(f"{type(error).__name__}: {error!s:.200}\n  input: {text!r:.500}")
@@ -75,7 +89,7 @@ def run(seed: int, count: int, deadline: float) -> Tally:
 
 
 def _input(source: random.Random, generator: Generator) -> str:
-    form = source.randrange(10)
+    form = source.randrange(11)
     if form < 5:
         return _mutated(source, generator.expression())
     if form < 7:
@@ -83,8 +97,18 @@ def _input(source: random.Random, generator: Generator) -> str:
     if form < 8:
         return source.randbytes(source.randint(0, 60)).decode("latin-1")
     if form < 9:
+        return _deep(source, generator.expression())
+    if form < 10:
         return source.randbytes(source.randint(0, 60)).decode("utf-8", "surrogateescape")
     return _mutated(source, source.choice(_PIECES) * source.choice([10, 100, 300, 1000]))
+
+
+def _deep(source: random.Random, text: str) -> str:
+    """Return the text inside of up to 250 others, of a few forms."""
+    forms = source.sample(_AROUND, source.randint(1, 5))
+    for _ in range(source.choice([3, 10, 30, 60, 120, 250])):
+        text = source.choice(forms).replace("@", text)
+    return text
 
 
 def _mutated(source: random.Random, text: str) -> str:

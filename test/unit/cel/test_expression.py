@@ -14,6 +14,7 @@ from kro.cel import (
     OMIT,
     RUNTIME,
     RUNTIME_VALUE,
+    STRING,
     Environment,
     Pending,
     parse_template,
@@ -241,6 +242,32 @@ def test_budget_starts_anew_with_every_evaluation() -> None:
 
     for _ in range(3):
         assert expression.evaluate({"x": list(range(1000))}) == 1000
+
+
+def test_long_sum_of_texts_is_no_deep_one() -> None:
+    """As many terms as the parser allows; the values may be no texts, whatever the schema says."""
+    expression = Environment({"s": STRING, "t": STRING}).compile(" + ".join(["s", "t"] * 124))
+
+    assert expression.evaluate({"s": "a", "t": "b"}) == "ab" * 124
+    assert expression.evaluate({"s": 1, "t": 2}) == 3 * 124
+
+
+def test_deep_expression_sees_what_is_bound_around_it() -> None:
+    """What nests deep becomes functions of its own; constants need not be handed to them."""
+    binds = [
+        f"cel.bind(v{i}, {value}, @)" for i, value in enumerate(["1", "true", "1.5", "'x'", "x"])
+    ]
+    source = "[v0, v1, v2, v3, v4]"
+    for around in [*["[1].map(e, @)[0]"] * 20, *binds]:
+        source = around.replace("@", source)
+
+    assert Environment({"x": DYN}).compile(source).evaluate({"x": None}) == [
+        1,
+        True,
+        1.5,
+        "x",
+        None,
+    ]
 
 
 def test_deeply_nested_data_is_an_error_not_a_crash() -> None:
