@@ -1,114 +1,143 @@
-"""Every example, applied as a user would, becomes an API whose instance is Ready."""
+"""Every example's page, typed as printed on a full control plane: create, change, clean up.
+
+The examples have no object in common, so all of them run at the same time, with one controller:
+what takes long is waiting for namespaces to go.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Iterator
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from support.controlplane import Cluster, kubectl
-from support.operator import ROOT, Operator
+from support.documents.blocks import ROOT, Page
+from support.documents.shell import Shell
+from support.operator import Operator
+from support.release import released
 
 pytestmark = pytest.mark.slow
 
-EXAMPLES = sorted(path.parent for path in (ROOT / "examples").glob("*/rgd.yaml"))
-WAIT = "--timeout=120s"
+EXAMPLES = [path.parent.name for path in sorted(ROOT.glob("examples/*/rgd.yaml"))]
+AT_ONCE = 5
+WAIT_S = 90
+BY_THE_CLUSTER = ("event", "endpoints", "endpointslice", "lease")
+"""Kinds whose objects the cluster makes and removes in its own time."""
 
 
 @pytest.fixture(scope="module")
 def kro(sole_cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """A cluster in which kro runs; its own kinds go again if they were not there."""
+    """A cluster in which kro runs, with the rights that the chart gives it by default."""
+    log = tmp_path_factory.mktemp("examples") / "controller.log"
+    if "KRO_KUBECONFIG" in os.environ:  # the chart's pods would really be started there
+        with plain_controller(sole_cluster, log):
+            yield sole_cluster
+    else:
+        with released(sole_cluster, log) as release, release.running():
+            yield sole_cluster
+
+
+@contextmanager
+def plain_controller(cluster: Cluster, log: Path) -> Iterator[None]:
+    """The controller runs as the tests' user; kro's own kinds go if they were not there."""
 
     def run(*arguments: str) -> str:
-        return kubectl(sole_cluster.kubeconfig, *arguments)
+        return kubectl(cluster.kubeconfig, *arguments)
 
     crds = f"--filename={ROOT / 'config' / 'crd'}"
     before = set(run("get", "crd", "--output=name").split())
     run("apply", "--server-side", crds)
     try:
-        run("wait", "--for=condition=Established", crds, WAIT)
-        log = tmp_path_factory.mktemp("examples") / "controller.log"
-        with Operator(sole_cluster.controller_kubeconfig, log) as operator:
+        run("wait", "--for=condition=Established", crds, "--timeout=60s")
+        with Operator(cluster.controller_kubeconfig, log) as operator:
             asyncio.run(operator.ready())
-            yield sole_cluster
+            yield
     finally:
         if created := set(run("get", "crd", "--output=name").split()) - before:
-            run("delete", *created, WAIT)
+            run("delete", *created, "--timeout=60s")
 
 
-@pytest.mark.parametrize("example", [pytest.param(path, id=path.name) for path in EXAMPLES])
-def test_the_example_becomes_ready_and_goes_again(kro: Cluster, example: Path) -> None:
-    """Its definition is Ready, then its instance; deleting both ends and leaves no child."""
-    with applied(kro, example) as instance:
-        children = children_of(kro, instance)
-        assert children, "an example that creates nothing shows nothing"
-
-    assert children_of(kro, instance) == []
+@pytest.fixture(scope="module")
+def before(kro: Cluster) -> frozenset[str]:
+    """Everything that was there before the first example."""
+    return everything(kro)
 
 
-def test_argocd_sees_the_child_below_its_instance(kro: Cluster) -> None:
-    """The child has the instance's tracking id, and the instance as its owner."""
-    with applied(kro, ROOT / "examples" / "argocd") as instance:
-        [child] = children_of(kro, instance)
+@pytest.fixture(scope="module")
+def runs(
+    kro: Cluster, before: frozenset[str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Mapping[str, Future[None]]]:
+    """The examples' pages, all of them on their way."""
 
-    metadata = child["metadata"]
-    tracking = "argocd.argoproj.io/tracking-id"
-    assert metadata["annotations"][tracking] == instance["metadata"]["annotations"][tracking]
-    [owner] = metadata["ownerReferences"]
-    assert owner == {
-        "apiVersion": instance["apiVersion"],
-        "kind": instance["kind"],
-        "name": instance["metadata"]["name"],
-        "uid": instance["metadata"]["uid"],
-        "controller": True,
-        "blockOwnerDeletion": False,
-    }
+    def follow(name: str, programs: Path) -> None:
+        shell = Shell(kro.kubeconfig, folder=ROOT, programs=programs)
+        for block in Page(ROOT / "examples" / name / "README.md").blocks:
+            if block.kind == "console cluster":
+                shell.follow(block)
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        yield {name: pool.submit(follow, name, tmp_path_factory.mktemp(name)) for name in EXAMPLES}
 
 
-@contextmanager
-def applied(cluster: Cluster, example: Path) -> Iterator[dict[str, Any]]:
-    """The example's instance as it is when Ready; it is deleted at the end of the block."""
-    definition, instance = (
-        f"--filename={example / name}" for name in ("rgd.yaml", "instance.yaml")
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_page_is_true(name: str, runs: Mapping[str, Future[None]]) -> None:
+    """Every command works as printed, in the page's order, and prints what is shown below it."""
+    runs[name].result()
+
+
+def test_nothing_is_left(
+    kro: Cluster, before: frozenset[str], runs: Mapping[str, Future[None]]
+) -> None:
+    """When the pages have been followed to their ends, the cluster is as it was."""
+    if any(run.exception() for run in runs.values()):
+        remove_generated(kro)
+        pytest.fail("an example was not followed to its end")
+
+    left = until(lambda: everything(kro) - before, lambda found: not found)
+
+    assert not left
+
+
+def everything(cluster: Cluster) -> frozenset[str]:
+    """Return kind, namespace and name of all objects that somebody made on purpose."""
+    kinds = kubectl(
+        cluster.kubeconfig, "api-resources", "--verbs=list,delete", "--output=name"
+    ).split()
+    wanted = [kind for kind in kinds if not kind.startswith(BY_THE_CLUSTER)]
+    line = '{range .items[*]}{.kind} {.metadata.namespace} {.metadata.name}{"\\n"}{end}'
+    found = kubectl(
+        cluster.kubeconfig,
+        *("get", ",".join(wanted), "--all-namespaces", f"--output=jsonpath={line}"),
     )
+    return frozenset(found.splitlines())
+
+
+def until(
+    look: Callable[[], frozenset[str]], holds: Callable[[frozenset[str]], bool]
+) -> frozenset[str]:
+    """Return what is seen once it holds, or what was seen last."""
+    deadline = time.monotonic() + WAIT_S
+    while not holds(seen := look()) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    return seen
+
+
+def remove_generated(cluster: Cluster) -> None:
+    """Remove what a broken run left, while the controller is there to finish its instances."""
 
     def run(*arguments: str) -> str:
         return kubectl(cluster.kubeconfig, *arguments)
 
-    try:
-        run("apply", "--server-side", definition)
-        wait_ready(cluster, definition)
-        try:
-            run("apply", "--server-side", instance)
-            wait_ready(cluster, instance)
-            yield json.loads(run("get", instance, "--output=json"))
-        finally:
-            run("delete", instance, "--ignore-not-found", WAIT)
-    finally:
-        name = json.loads(run("get", definition, "--output=json"))["metadata"]["name"]
-        run("delete", definition, WAIT)
-        selector = f"--selector=kro.run/resource-graph-definition-name={name}"
-        run("delete", "crd,graphrevisions", selector, "--ignore-not-found", WAIT)
-
-
-def wait_ready(cluster: Cluster, file: str) -> None:
-    """Wait until what is in the file is Ready; if it is not in time, show it as it is."""
-    try:
-        kubectl(cluster.kubeconfig, "wait", "--for=condition=Ready", file, WAIT)
-    except AssertionError as error:
-        shown = kubectl(cluster.kubeconfig, "get", file, "--output=yaml")
-        raise AssertionError(f"{error}\n{shown}") from error
-
-
-def children_of(cluster: Cluster, instance: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the objects of common kinds that carry the instance's id."""
-    kinds = "configmaps,secrets,services,deployments,ingresses,jobs,serviceaccounts"
-    selector = f"--selector=kro.run/instance-id={instance['metadata']['uid']}"
-    found = kubectl(cluster.kubeconfig, "get", kinds, "--all-namespaces", selector, "--output=json")
-    items: list[dict[str, Any]] = json.loads(found)["items"]
-    return items
+    selector = "--selector=kro.run/resource-graph-definition-name"
+    crds = run("get", "crd", selector, "--output=name").split()
+    for crd in crds:
+        plural = crd.partition("/")[2]
+        run("delete", plural, "--all", "--all-namespaces", "--timeout=60s")
+    run("delete", "rgd", "--all", "--timeout=60s")
+    run("delete", *crds, "--timeout=60s")
