@@ -333,6 +333,19 @@ class Settings:
         _one_of("epoch", "millis", "nanos", "iso8601", "rfc3339", "rfc3339nano"), "encoding",
         "form of the time in a log line")  # fmt: skip
 
+    @property
+    def verbosity(self) -> int:
+        """How much is logged: `kro.logs` says what each number means."""
+        if self.log_level is not None:
+            return self.log_level
+        return 1 if self.log_devel else 0
+
+    @property
+    def traces_from(self) -> str:
+        """The level, as `kro.logs` names it, from which on an exception comes with its trace."""
+        given = self.log_stacktrace_level or ("warning" if self.log_devel else "error")
+        return {"panic": "critical"}.get(given, given)
+
     def gates(self) -> FeatureGates:
         """Return the gates that `--feature-gates` switches on.
 

@@ -1,6 +1,9 @@
-"""What the parts report, put under the names of the catalogue.
+"""What the parts of the runtime report, put under the names of the catalogue.
 
-Each class fulfils a Protocol that a part declares; none knows the part.
+Each class fulfils a Protocol that a part declares; none knows the part. What is counted in every
+pass is looked up once, when its recorder is made.
+
+Series are bounded by what exists: those of a kind, a resource or a definition go with it.
 """
 
 from __future__ import annotations
@@ -8,34 +11,31 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Final, Protocol
 
 from prometheus_client import Gauge
 
+from kro.errors import KroError
 from kro.metrics import Metrics
-from kro.refs import GVK, GVR, JsonObject, NamespacedName
+from kro.metrics.labels import kind_label, path_label, resource_label
+from kro.metrics.passes import InstanceRecorder
+from kro.refs import GVK, GVR
 
 Warned = Callable[[str], None]
 
-
-def resource_label(gvr: GVR) -> str:
-    """Return `<group>/<version>, Resource=<plural>`."""
-    return f"{gvr.group}/{gvr.version}, Resource={gvr.resource}"
-
-
-def kind_label(gvk: GVK) -> str:
-    """Return `<group>/<version>, Kind=<Kind>`."""
-    return f"{gvk.group}/{gvk.version}, Kind={gvk.kind}"
-
-
-def path_label(gvr: GVR) -> str:
-    """Return `<group>/<version>/<plural>`."""
-    return f"{gvr.group}/{gvr.version}/{gvr.resource}"
+_ABANDONED: Final = "abandoned"
 
 
 class ClientRecorder:
     """Requests, retries and the ends of streams."""
 
-    def __init__(self, metrics: Metrics, *, warned: Warned, throttled: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        metrics: Metrics,
+        *,
+        warned: Warned,
+        throttled: Callable[[], None] = lambda: None,
+    ) -> None:
         self._metrics = metrics
         self._warned = warned
         self._throttled = throttled
@@ -70,20 +70,45 @@ class ClientRecorder:
         self._metrics.limiter_duration.labels(method).observe(wait_s)
 
     def stream_ended(self, *, gvr: GVR, cause: str) -> None:
-        """Count the end of a watch stream."""
-        self._metrics.streams_ended.labels(resource_label(gvr), cause).inc()
+        """Count the end of a watch stream, unless we left it ourselves."""
+        if cause != _ABANDONED:
+            self._metrics.streams_ended.labels(resource_label(gvr), cause).inc()
 
     def warned(self, text: str) -> None:
-        """Hand a warning on to the log."""
+        """Count a warning and hand it on to the log."""
+        self._metrics.api_warnings.inc()
         self._warned(text)
+
+
+class Permits(Protocol):
+    """What says whether this process may write just now."""
+
+    def permit(self) -> float:
+        """Return for how many seconds, or raise."""
+        ...
+
+
+class GateRecorder:
+    """A write gate whose refusals are counted."""
+
+    def __init__(self, metrics: Metrics, gate: Permits) -> None:
+        self._metrics, self._gate = metrics, gate
+
+    def permit(self) -> float:
+        """Return what the gate returns; raise what it raises, and count it."""
+        try:
+            return self._gate.permit()
+        except KroError:
+            self._metrics.gate_refusals.inc()
+            raise
 
 
 class QueueRecorder:
     """One work queue."""
 
-    def __init__(self, metrics: Metrics, name: str) -> None:
+    def __init__(self, metrics: Metrics, name: str, *, priority: str = "0") -> None:
         labels = (name, name)
-        self._depth = metrics.queue_depth.labels(*labels, "")
+        self._depth = metrics.queue_depth.labels(*labels, priority)
         self._adds = metrics.queue_adds.labels(*labels)
         self._retries = metrics.queue_retries.labels(*labels)
         self._wait = metrics.queue_wait.labels(*labels)
@@ -113,11 +138,18 @@ class QueueRecorder:
 class ControllerRecorder:
     """A controller of fixed kinds: definitions, revisions."""
 
+    _RESULTS: Final = ("success", "error", "requeue", "requeue_after")
+
     def __init__(self, metrics: Metrics, name: str, *, workers: int) -> None:
-        self._metrics = metrics
-        self._name = name
         self._active = metrics.controller_active.labels(name)
         self._duration = metrics.controller_duration.labels(name)
+        self._errors = metrics.controller_errors.labels(name)
+        self._terminal = metrics.controller_terminal.labels(name)
+        self._panics = metrics.controller_panics.labels(name)
+        self._timeouts = metrics.controller_timeouts.labels(name)
+        self._passes = {
+            result: metrics.controller_passes.labels(name, result) for result in self._RESULTS
+        }
         metrics.controller_workers.labels(name).set(workers)
 
     def running(self, passes: int) -> None:
@@ -125,52 +157,59 @@ class ControllerRecorder:
         self._active.set(passes)
 
     def ended(self, duration_s: float, result: str) -> None:
-        """Count a pass."""
+        """Count a pass, unless it was cancelled with the process."""
         self._duration.observe(duration_s)
-        self._metrics.controller_passes.labels(self._name, result).inc()
+        if result in self._passes:
+            self._passes[result].inc()
 
     def requeued(self, kind: str) -> None:
-        """Count nothing: the result of the pass says it."""
+        """Count an error that no retry heals; the result of the pass says the rest."""
+        if kind == "no_requeue":
+            self._terminal.inc()
 
     def failed(self) -> None:
         """Count a failure."""
-        self._metrics.controller_errors.labels(self._name).inc()
+        self._errors.inc()
 
     def panicked(self) -> None:
         """Count a bug."""
-        self._metrics.controller_panics.labels(self._name).inc()
+        self._panics.inc()
 
     def timed_out(self) -> None:
         """Count a pass that met its deadline."""
-        self._metrics.controller_timeouts.labels(self._name).inc()
+        self._timeouts.inc()
 
 
 class KindRecorder:
     """The micro-controller of one generated kind."""
 
     def __init__(self, metrics: Metrics, gvr: GVR) -> None:
-        self._metrics = metrics
         self._gvr = path_label(gvr)
+        self._requeues = metrics.requeues
+        self._passes = metrics.passes.labels(self._gvr)
+        self._duration = metrics.pass_duration.labels(self._gvr)
+        self._errors = metrics.handler_errors.labels(self._gvr)
+        self._panics = metrics.panics.labels(self._gvr)
 
     def running(self, passes: int) -> None:
-        """Show nothing: the reference has no such gauge."""
+        """Show nothing: kro (Go) has no such gauge, and `kro_runtime_pass_slots_used` sums up."""
 
     def ended(self, duration_s: float, result: str) -> None:
         """Count a pass."""
-        self._metrics.passes.labels(self._gvr).inc()
-        self._metrics.pass_duration.labels(self._gvr).observe(duration_s)
+        self._passes.inc()
+        self._duration.observe(duration_s)
 
     def requeued(self, kind: str) -> None:
         """Count what was done with the key."""
-        self._metrics.requeues.labels(self._gvr, kind).inc()
+        self._requeues.labels(self._gvr, kind).inc()
 
     def failed(self) -> None:
         """Count a failure."""
-        self._metrics.handler_errors.labels(self._gvr).inc()
+        self._errors.inc()
 
     def panicked(self) -> None:
         """Count a bug."""
-        self._metrics.panics.labels(self._gvr).inc()
+        self._panics.inc()
 
     def timed_out(self) -> None:
         """Count nothing more: a deadline is a failure."""
@@ -181,23 +220,33 @@ class InformerRecorder:
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
-        self._states: Counter[tuple[str, str]] = Counter()
+        self._states: Counter[tuple[GVR, str]] = Counter()
+        self._living: Counter[GVR] = Counter()
 
     def informers(self, running: int) -> None:
         """Show how many informers run."""
         self._metrics.informers.set(running)
 
     def changed(self, gvr: GVR, before: object | None, after: object | None) -> None:
-        """Show how many informers of a kind are in which state."""
+        """Show how many informers of a resource are in which state; the last one takes all away."""
         for state, step in ((before, -1), (after, 1)):
-            if state is not None:
-                key = (resource_label(gvr), str(state))
-                self._states[key] += step
-                self._metrics.informer_states.labels(*key).set(self._states[key])
+            if state is None:
+                continue
+            key = (gvr, str(state))
+            self._living[gvr] += step
+            self._states[key] += step
+            shown = self._metrics.informer_states.labels(resource_label(gvr), key[1])
+            shown.set(self._states[key])
+        if self._living[gvr] == 0:
+            del self._living[gvr]
+            for key in [key for key in self._states if key[0] == gvr]:
+                del self._states[key]
+            self._metrics.forget_resource(resource_label(gvr))
 
     def waited(self, gvr: GVR, duration_s: float, *, synced: bool) -> None:
         """Count a wait for a sync."""
-        self._metrics.sync_duration.labels(resource_label(gvr)).observe(duration_s)
+        if gvr in self._living:
+            self._metrics.sync_duration.labels(resource_label(gvr)).observe(duration_s)
 
     def relisted(self, gvr: GVR, reason: str) -> None:
         """Count a load."""
@@ -208,134 +257,32 @@ class InformerRecorder:
         self._metrics.handlers_failed.labels(resource_label(gvr)).inc()
 
 
-class InstanceRecorder:
-    """The passes over instances."""
-
-    def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
-
-    def graph_resolved(self, gvr: GVR) -> None:
-        """Count a pass with a graph."""
-        self._metrics.resolutions.labels(resource_label(gvr)).inc()
-
-    def graph_unavailable(self, gvr: GVR, reason: str) -> None:
-        """Count a pass without one."""
-        if reason == "pending":
-            self._metrics.resolutions_pending.labels(resource_label(gvr)).inc()
-        else:
-            self._metrics.resolution_failures.labels(resource_label(gvr), reason).inc()
-
-    def passed(self, gvr: GVR, duration_s: float, *, failed: bool) -> None:
-        """Count a pass."""
-        label = resource_label(gvr)
-        self._metrics.instance_passes.labels(label).inc()
-        self._metrics.instance_duration.labels(label).observe(duration_s)
-        if failed:
-            self._metrics.instance_errors.labels(label).inc()
-
-    def state_changed(self, gvk: GVK, before: str, after: str) -> None:
-        """Count a change of state."""
-        self._metrics.instance_transitions.labels(kind_label(gvk), before, after).inc()
-
-    def conditions_persisted(
-        self, gvr: GVR, name: NamespacedName, conditions: list[JsonObject]
-    ) -> None:
-        """Show nothing: the gauge of conditions is behind a gate of its own."""
-
-
-class DefinitionRecorder:
-    """The passes over definitions."""
-
-    def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
-
-    def built(self, definition: str, duration_s: float, *, failed: bool) -> None:
-        """Count a build."""
-        self._metrics.builds.labels(definition).inc()
-        self._metrics.build_duration.labels(definition).observe(duration_s)
-        if failed:
-            self._metrics.build_errors.labels(definition).inc()
-
-    def moved(self, definition: str, *, before: str, after: str) -> None:
-        """Count a change of state."""
-        self._metrics.definition_transitions.labels(definition, before, after).inc()
-
-    def deleted(self, definition: str, *, duration_s: float) -> None:
-        """Count a deletion."""
-        self._metrics.definition_deletions.labels(definition).inc()
-        self._metrics.definition_deletion_duration.labels(definition).observe(duration_s)
-
-    def issued(self, reason: str) -> None:
-        """Count an issued revision."""
-        self._metrics.revisions_issued.labels(reason).inc()
-
-    def waited(self, reason: str) -> None:
-        """Count a wait for a revision."""
-        self._metrics.revision_waits.labels(reason).inc()
-        if reason == "warming_up":
-            self._metrics.registry_misses.labels("latest_not_warmed").inc()
-
-    def resolved(self, result: str) -> None:
-        """Count what a pass found to do."""
-        self._metrics.revision_resolutions.labels(result).inc()
-
-    def collected(self, *, failed: bool) -> None:
-        """Count what retention did."""
-        (self._metrics.retention_errors if failed else self._metrics.retention_deleted).inc()
-
-
-class RevisionRecorder:
-    """The passes over revisions, and the compiled ones."""
-
-    def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
-
-    def compiled(self, duration_s: float, *, failed: bool) -> None:
-        """Count a compilation."""
-        result = "failed" if failed else "success"
-        self._metrics.compilations.labels(result).inc()
-        self._metrics.compilation_duration.labels(result).observe(duration_s)
-
-    def status_failed(self, *, compiled: bool) -> None:
-        """Count a status that could not be written."""
-        self._metrics.revision_status_errors.inc()
-        if compiled:
-            self._metrics.activations_deferred.inc()
-
-    def evicted(self) -> None:
-        """Count a finalizer that was taken off."""
-        self._metrics.finalizer_evictions.inc()
-
-    def moved(self, before: str | None, after: str | None) -> None:
-        """Count a change of an entry in the registry of compiled revisions."""
-        m = self._metrics
-        if before is not None:
-            m.registry_entries.labels(before).dec()
-        if after is not None:
-            m.registry_entries.labels(after).inc()
-        if before is not None and after is not None and before != after:
-            m.registry_transitions.labels(before, after).inc()
-        if after is None:
-            m.registry_evictions.inc()
-
-
 class RegistryRecorder:
     """The micro-controllers of all generated kinds."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
+        self._kinds: dict[GVR, GVK] = {}
+        self._living: Counter[GVR] = Counter()
 
     def registered(self, gvr: GVR, count: int) -> None:
         """Count a kind that is served from now on."""
-        self._metrics.kinds.set(count)
-        self._metrics.handlers.labels("parent").set(count)
+        self._living[gvr] += 1
+        self._count(count)
         self._metrics.handlers_attached.labels("parent").inc()
 
     def deregistered(self, gvr: GVR, count: int) -> None:
-        """Count a kind that is served no longer."""
-        self._metrics.kinds.set(count)
-        self._metrics.handlers.labels("parent").set(count)
+        """Count a kind that is served no longer; unless it is again, its series go."""
+        self._count(count)
         self._metrics.handlers_detached.labels("parent").inc()
+        self._living[gvr] -= 1
+        if self._living[gvr] > 0:
+            return
+        del self._living[gvr]
+        resource, kind = resource_label(gvr), self._kinds.pop(gvr, None)
+        kinds = () if kind is None else (kind_label(kind),)
+        self._metrics.forget_kind(resource, path_label(gvr), *kinds)
+        self._metrics.condition_ages.forget_kind(resource)
 
     def event(self, gvr: GVR, kind: str) -> None:
         """Count an event that led to a pass."""
@@ -353,12 +300,24 @@ class RegistryRecorder:
         """Return what the kind's queue reports to."""
         return KindQueueRecorder(self._metrics)
 
+    def instances(self, gvk: GVK, gvr: GVR) -> InstanceRecorder:
+        """Return what the passes over the kind's instances report to."""
+        self._kinds[gvr] = gvk
+        return InstanceRecorder(self._metrics, gvk, gvr)
+
+    def _count(self, kinds: int) -> None:
+        self._metrics.kinds.set(kinds)
+        self._metrics.handlers.labels("parent").set(kinds)
+
+
+INSTANCE_QUEUE: Final = "dynamic-controller-queue"
+
 
 class KindQueueRecorder(QueueRecorder):
     """One of the queues of generated kinds; together they are one queue to the reader."""
 
     def __init__(self, metrics: Metrics) -> None:
-        super().__init__(metrics, "dynamic-controller-queue")
+        super().__init__(metrics, INSTANCE_QUEUE, priority="")
         self._length = metrics.queue_length
         self._waiting = 0
 

@@ -94,3 +94,31 @@ def test_unknown_or_malformed_gates_are_refused(text: str) -> None:
     """A gate that cannot be understood must not be ignored."""
     with pytest.raises(FeatureGateError):
         Settings(feature_gates=text).gates()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "verbosity", "traces_from"),
+    [
+        pytest.param([], 1, "warning", id="development is the default of the binary"),
+        pytest.param(["--zap-devel=false"], 0, "error", id="production, as the chart has it"),
+        pytest.param(["--zap-log-level=3"], 3, "warning", id="a verbosity wins"),
+        pytest.param(["--zap-log-level=error"], -1, "warning", id="errors only"),
+        pytest.param(["--zap-stacktrace-level=panic"], 1, "critical", id="no traces of errors"),
+    ],
+)
+def test_log_flags_default_each_other(
+    arguments: list[str], verbosity: int, traces_from: str
+) -> None:
+    """Spec §7.1: what `--zap-devel` means for the level and for traces."""
+    settings = parse_flags(arguments)
+
+    assert (settings.verbosity, settings.traces_from) == (verbosity, traces_from)
+
+
+def test_the_gates_are_those_of_the_reference_and_off() -> None:
+    """Spec §11.1: three gates, all alpha, all off by default."""
+    assert Settings().gates().as_dict() == {
+        "CELOmitFunction": False,
+        "InstanceConditionEvents": False,
+        "InstanceConditionMetrics": False,
+    }

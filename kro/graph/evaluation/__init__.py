@@ -2,6 +2,7 @@
 
 from kro.graph.evaluation.conditions import Declared, evaluate_conditions, stamp
 from kro.graph.evaluation.frame import Decorate, Frame, undecorated
+from kro.graph.evaluation.meter import UNMETERED, Meter
 from kro.graph.evaluation.outcome import (
     InstanceState,
     NodeState,
@@ -31,6 +32,7 @@ from kro.graph.evaluation.steps import (
 from kro.graph.evaluation.texts import gvk_text, gvr_text, name_of, object_text, quoted
 
 __all__ = [
+    "UNMETERED",
     "Answer",
     "Applied",
     "Apply",
@@ -42,6 +44,7 @@ __all__ = [
     "InstanceState",
     "Look",
     "Looked",
+    "Meter",
     "NodeState",
     "Outcome",
     "Projection",

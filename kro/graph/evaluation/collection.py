@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from itertools import product
 
 from kro.errors import EvaluationError
+from kro.graph.evaluation.meter import UNMETERED, Meter
 from kro.graph.evaluation.resolve import (
     Unresolved,
     check_identity,
@@ -24,7 +25,7 @@ from kro.refs import JsonObject, JsonValue
 
 
 def expand(
-    node: Node, bindings: Mapping[str, object], *, limit: int
+    node: Node, bindings: Mapping[str, object], *, limit: int, meter: Meter = UNMETERED
 ) -> list[JsonObject] | Unresolved:
     """Return the manifests of a collection: first dimension outermost, each list in its own order.
 
@@ -32,10 +33,10 @@ def expand(
         EvaluationError: a dimension is no list, the product is above `limit`, an expression cannot
             work with its data, or two items have the same identity.
     """
-    shared = evaluate_fields(node, shared_fields(node), bindings)
+    shared = evaluate_fields(node, shared_fields(node), bindings, meter)
     if isinstance(shared, Unresolved):
         return shared
-    dimensions = _dimensions(node, bindings, limit=limit)
+    dimensions = _dimensions(node, bindings, limit=limit, meter=meter)
     if isinstance(dimensions, Unresolved):
         return dimensions
     names = [dimension.name for dimension in node.for_each]
@@ -43,22 +44,23 @@ def expand(
     manifests: list[JsonObject] = []
     for combination in product(*dimensions):
         items = {**bindings, **dict(zip(names, combination, strict=True))}
-        values = evaluate_fields(node, own, items)
+        values = evaluate_fields(node, own, items, meter)
         if isinstance(values, Unresolved):
             return values
         manifest = render(node.template, (*shared, *values))
         check_identity(node, manifest)
         manifests.append(manifest)
     _check_distinct(node, manifests)
+    meter.expanded(len(manifests))
     return manifests
 
 
 def _dimensions(
-    node: Node, bindings: Mapping[str, object], *, limit: int
+    node: Node, bindings: Mapping[str, object], *, limit: int, meter: Meter
 ) -> list[list[JsonValue]] | Unresolved:
     lists: list[list[JsonValue]] = []
     for dimension in node.for_each:
-        value = evaluate(node, dimension.expression, bindings)
+        value = evaluate(node, dimension.expression, bindings, meter)
         if isinstance(value, Unresolved):
             return value
         if not isinstance(value, list):

@@ -19,6 +19,7 @@ from typing import Protocol, cast
 from kro.cel import list_of, wrap
 from kro.errors import EvaluationError, InvariantError, KroError
 from kro.graph.evaluation.collection import expand
+from kro.graph.evaluation.meter import UNMETERED, Meter
 from kro.graph.evaluation.outcome import NodeState, Outcome, Verdict
 from kro.graph.evaluation.resolve import (
     Unresolved,
@@ -30,7 +31,7 @@ from kro.graph.evaluation.resolve import (
     shared_fields,
 )
 from kro.graph.evaluation.selector import selector_text
-from kro.graph.evaluation.slot import Phase, Slot
+from kro.graph.evaluation.slot import Phase, Slot, discreet
 from kro.graph.evaluation.steps import (
     Answer,
     Applied,
@@ -78,8 +79,10 @@ class Frame:
         *,
         decorate: Decorate = undecorated,
         collection_limit: int | None = None,
+        meter: Meter = UNMETERED,
     ) -> None:
-        self._graph = graph
+        since = meter.now()
+        self._graph, self._meter = graph, meter
         self._decorate = decorate
         self._limit = collection_limit or graph.limits.collection_size
         metadata = cast("JsonObject", instance["metadata"])
@@ -89,10 +92,11 @@ class Frame:
         for node_id in graph.order:
             node = graph.nodes[node_id]
             deps = tuple(slot for slot in self._slots.values() if slot.node.id in node.depends_on)
-            self._slots[node_id] = Slot(node, deps)
+            self._slots[node_id] = Slot(node, deps, meter)
         self._open = list(self._slots.values())
         self._fetched: dict[str, NamespacedName] = {}
         self._conflict = ""
+        meter.created(since)
 
     # the conversation
 
@@ -198,6 +202,10 @@ class Frame:
         """What status fields and conditions see: `schema`, and every node that has a value."""
         return self._bindings
 
+    def discreet(self, error: EvaluationError) -> EvaluationError:
+        """Return the error without anything that the Secrets of this pass hold."""
+        return discreet(error, self._slots.values())
+
     def members(self) -> Iterable[tuple[Node, JsonObject]]:
         """Return every managed object that this pass found or wrote, with its node."""
         for slot in self._slots.values():
@@ -210,6 +218,7 @@ class Frame:
     def _advance(self, slot: Slot) -> Step | None:
         """Move an open node as far as what is decided allows; return what to read for it, if so."""
         if any(dep.phase is Phase.IGNORED for dep in slot.depends_on):
+            self._meter.included(ignored=True)
             slot.ignore()
             return None
         if not all(dep.phase.is_decided for dep in slot.depends_on):
@@ -217,7 +226,7 @@ class Frame:
         try:
             return self._decide(slot)
         except EvaluationError as error:
-            slot.stop(error)
+            slot.stop(self.discreet(error))
             return None
 
     def _decide(self, slot: Slot) -> Step | None:
@@ -229,6 +238,7 @@ class Frame:
         if isinstance(included, Unresolved):
             slot.suspend(included, inclusion=True)
             return None
+        self._meter.included(ignored=not included)
         if not included:
             slot.ignore()
             return None
@@ -255,7 +265,7 @@ class Frame:
                     name,
                 )
         pairs = zip(node.include_when, map(bool, node.include_reads), strict=True)
-        return is_included(pairs, self._bindings)
+        return is_included(pairs, self._bindings, self._meter)
 
     def _gate(self, slot: Slot) -> Unresolved | None:
         for dep in slot.depends_on:
@@ -277,10 +287,7 @@ class Frame:
 
     def _resolve(self, slot: Slot) -> Step | None:
         node = slot.node
-        if node.kind is NodeKind.COLLECTION:
-            manifests = expand(node, self._bindings, limit=self._limit)
-        else:
-            manifests = self._render(node)
+        manifests = self._manifests(node)
         if isinstance(manifests, Unresolved):
             slot.suspend(manifests)
             return None
@@ -295,8 +302,20 @@ class Frame:
         slot.ask(desired)
         return Look(node, tuple(desired))
 
+    def _manifests(self, node: Node) -> list[JsonObject] | Unresolved:
+        since, broken = self._meter.now(), True
+        try:
+            if node.kind is NodeKind.COLLECTION:
+                found = expand(node, self._bindings, limit=self._limit, meter=self._meter)
+            else:
+                found = self._render(node)
+            broken = False
+        finally:
+            self._meter.resolved(since, broken=broken)
+        return found
+
     def _render(self, node: Node) -> list[JsonObject] | Unresolved:
-        values = evaluate_fields(node, shared_fields(node), self._bindings)
+        values = evaluate_fields(node, shared_fields(node), self._bindings, self._meter)
         if isinstance(values, Unresolved):
             return values
         manifest = render(node.template, values)
@@ -306,7 +325,7 @@ class Frame:
 
     def _read_external(self, slot: Slot) -> Step | None:
         node = slot.node
-        manifests = self._render(node)
+        manifests = self._manifests(node)
         if isinstance(manifests, Unresolved):
             slot.suspend(manifests)
             return None

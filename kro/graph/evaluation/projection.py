@@ -11,6 +11,7 @@ from typing import cast
 from kro.cel import Pending
 from kro.errors import EvaluationError
 from kro.graph import fieldpath
+from kro.graph.evaluation.meter import UNMETERED, Meter, metered
 from kro.graph.evaluation.outcome import Projection
 from kro.graph.evaluation.resolve import wire_number
 from kro.graph.evaluation.texts import shown
@@ -21,7 +22,7 @@ RESERVED = ("state", "conditions")
 """Status fields that no expression sets."""
 
 
-def project(graph: Graph, bindings: Mapping[str, object]) -> Projection:
+def project(graph: Graph, bindings: Mapping[str, object], meter: Meter = UNMETERED) -> Projection:
     """Return the status fields whose expressions have all their data.
 
     A list is there only without gaps: up to its last element that could be computed, every one
@@ -32,14 +33,16 @@ def project(graph: Graph, bindings: Mapping[str, object]) -> Projection:
     """
     values: list[tuple[fieldpath.FieldPath, JsonValue]] = []
     errors: list[EvaluationError] = []
+    since = meter.now()
     for field in graph.instance.status_fields:
         try:
-            value = field.expression.evaluate(bindings)
+            value = metered(field.expression, bindings, meter)
             if not isinstance(value, Pending):
                 values.append((field.path, wire_number(cast("JsonValue", value))))
         except EvaluationError as error:
             where = f"{fieldpath.join(field.path)}: eval {shown(field.expression)}: "
             errors.append(EvaluationError(where + error.problem, excerpt=error.excerpt))
+    meter.resolved(since, broken=bool(errors))
     whole = cast("JsonObject", fieldpath.assemble(_without_gaps(values)))
     status = whole.get("status")
     fields = status if isinstance(status, dict) else {}

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from kro.cel import Expression, Pending
 from kro.errors import EvaluationError
+from kro.graph.evaluation.meter import UNMETERED, Meter, metered
 from kro.graph.evaluation.texts import WAITING_SUFFIX, quoted, shown
 from kro.graph.node import Node, NodeKind
 from kro.refs import JsonObject
@@ -29,63 +30,49 @@ class NotReady:
     """The object that does not meet the expression."""
 
 
-def check_single(node: Node, observed: Sequence[JsonObject]) -> NotReady | None:
-    """Return why a node of one object is not ready, or None when it is.
+def check_objects(
+    node: Node, observed: Sequence[JsonObject], meter: Meter = UNMETERED
+) -> NotReady | None:
+    """Return why what is observed of a node is not ready, or None when it is.
+
+    The expressions of a managed collection see one object after the other as `each`, those of an
+    external one the whole list under the node's id, all others the object under that id. A
+    collection without objects is ready.
 
     Raises:
         EvaluationError: a readyWhen expression is broken, or gave no boolean.
     """
-    if not observed:
+    if not observed and not node.kind.is_collection:
         return NotReady(f"node {quoted(node.id)}: no observed state: waiting for readiness")
-    live = observed[0]
-    for expression in node.ready_when:
-        value = _evaluate(expression, {node.id: live})
-        if isinstance(value, Pending):
-            return NotReady(
-                f"node {quoted(node.id)}: failed to evaluate readyWhen expression: "
-                f"{shown(expression)}{WAITING_SUFFIX}",
-                live,
-            )
-        if value is None or value is False:
-            return NotReady(_unmet(expression), live)
-        if value is not True:
-            raise _not_bool(expression)
-    return None
-
-
-def check_items(node: Node, observed: Sequence[JsonObject]) -> NotReady | None:
-    """Return why some object of a collection is not ready, or None when all are.
-
-    An external collection's expressions see the whole list under the node's id, and each object as
-    `each`; a managed collection's see `each` alone.
-
-    Raises:
-        EvaluationError: a readyWhen expression is broken, or gave no boolean.
-    """
-    for index, item, expression in _by_item(node, observed):
-        bindings: dict[str, object] = {EACH: item}
-        if node.kind is NodeKind.EXTERNAL_COLLECTION:
-            bindings[node.id] = list(observed)
-        value = _evaluate(expression, bindings)
-        if isinstance(value, Pending):
-            return NotReady(
-                f"node {quoted(node.id)}: failed to evaluate readyWhen expression: "
-                f"{shown(expression)} (item {index}){WAITING_SUFFIX}",
-                item,
-            )
-        if value is False:
-            return NotReady(_unmet(expression), item)
-        if value is not True:
-            raise _not_bool(expression)
-    return None
-
-
-def _by_item(
-    node: Node, observed: Sequence[JsonObject]
-) -> Iterator[tuple[int, JsonObject, Expression]]:
-    for index, item in enumerate(observed):
+    falsy = (False,) if node.kind.is_collection else (False, None)
+    for bindings, which, about in _views(node, observed):
         for expression in node.ready_when:
-            yield index, item, expression
+            value = _evaluate(expression, bindings, meter)
+            if isinstance(value, Pending):
+                return NotReady(
+                    f"node {quoted(node.id)}: failed to evaluate readyWhen expression: "
+                    f"{shown(expression)}{which}{WAITING_SUFFIX}",
+                    about,
+                )
+            if any(value is each for each in falsy):
+                return NotReady(_unmet(expression), about)
+            if value is not True:
+                raise _not_bool(expression)
+    return None
+
+
+def _views(
+    node: Node, observed: Sequence[JsonObject]
+) -> Iterator[tuple[dict[str, object], str, JsonObject | None]]:
+    """Yield what the expressions see, words for which object that is, and the object."""
+    if node.kind is NodeKind.COLLECTION:
+        for index, item in enumerate(observed):
+            yield {EACH: item}, f" (item {index})", item
+    elif node.kind is NodeKind.EXTERNAL_COLLECTION:
+        if observed:
+            yield {node.id: list(observed)}, "", None
+    else:
+        yield {node.id: observed[0]}, "", observed[0]
 
 
 def check_size(node: Node, *, observed: int, desired: int) -> NotReady | None:
@@ -98,9 +85,9 @@ def check_size(node: Node, *, observed: int, desired: int) -> NotReady | None:
     )
 
 
-def _evaluate(expression: Expression, bindings: Mapping[str, object]) -> object:
+def _evaluate(expression: Expression, bindings: Mapping[str, object], meter: Meter) -> object:
     try:
-        return expression.evaluate(bindings)
+        return metered(expression, bindings, meter)
     except EvaluationError as error:
         raise EvaluationError(
             f"failed to evaluate readyWhen expression {shown(expression)}: {error.problem}",

@@ -14,6 +14,7 @@ from typing import Final, cast
 from kro.cel import OMIT, Expression, Pending
 from kro.errors import EvaluationError
 from kro.graph import fieldpath
+from kro.graph.evaluation.meter import UNMETERED, Meter, metered
 from kro.graph.evaluation.texts import PENDING_SUFFIX, quoted, shown
 from kro.graph.node import FieldKind, Node, TemplateField
 from kro.refs import JsonObject, JsonValue
@@ -37,7 +38,10 @@ class Unresolved:
 
 
 def evaluate(
-    node: Node, expression: Expression, bindings: Mapping[str, object]
+    node: Node,
+    expression: Expression,
+    bindings: Mapping[str, object],
+    meter: Meter = UNMETERED,
 ) -> JsonValue | Unresolved:
     """Return the value of a node's template or forEach expression; it may hold `OMIT`.
 
@@ -46,7 +50,7 @@ def evaluate(
     """
     where = f"node {quoted(node.id)}: failed to evaluate expression: eval {shown(expression)}: "
     try:
-        value = expression.evaluate(bindings)
+        value = metered(expression, bindings, meter)
         if not isinstance(value, Pending):
             return wire_number(cast("JsonValue", value))
     except EvaluationError as error:
@@ -72,7 +76,9 @@ def wire_number(value: JsonValue, *, level: int = 0) -> JsonValue:
 
 
 def is_included(
-    expressions: Iterable[tuple[Expression, bool]], bindings: Mapping[str, object]
+    expressions: Iterable[tuple[Expression, bool]],
+    bindings: Mapping[str, object],
+    meter: Meter = UNMETERED,
 ) -> bool | Unresolved:
     """Return whether every includeWhen expression is true; stop at the first not.
 
@@ -85,7 +91,7 @@ def is_included(
     for expression, waits in expressions:
         where = f"includeWhen {shown(expression)}: "
         try:
-            value = expression.evaluate(bindings)
+            value = metered(expression, bindings, meter)
         except EvaluationError as error:
             raise EvaluationError(where + error.problem, excerpt=error.excerpt) from error
         if isinstance(value, Pending):
@@ -100,7 +106,10 @@ def is_included(
 
 
 def evaluate_fields(
-    node: Node, fields: Iterable[TemplateField], bindings: Mapping[str, object]
+    node: Node,
+    fields: Iterable[TemplateField],
+    bindings: Mapping[str, object],
+    meter: Meter = UNMETERED,
 ) -> list[tuple[fieldpath.FieldPath, JsonValue]] | Unresolved:
     """Return the value of every field, or the first one that is not resolvable yet.
 
@@ -109,7 +118,7 @@ def evaluate_fields(
     """
     values: list[tuple[fieldpath.FieldPath, JsonValue]] = []
     for field in fields:
-        value = evaluate(node, field.expression, bindings)
+        value = evaluate(node, field.expression, bindings, meter)
         if isinstance(value, Unresolved):
             return value
         values.append((field.path, value))

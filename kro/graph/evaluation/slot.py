@@ -6,18 +6,23 @@ from DIFFERS by WRITING to DONE. A collection without items goes from OPEN to DO
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import Final
 
 from kro.errors import EvaluationError, KroError
+from kro.graph.evaluation.meter import UNMETERED, Meter
 from kro.graph.evaluation.outcome import NodeState
-from kro.graph.evaluation.readiness import NotReady, check_items, check_single, check_size
+from kro.graph.evaluation.readiness import NotReady, check_objects, check_size
 from kro.graph.evaluation.resolve import Unresolved
 from kro.graph.evaluation.steps import Refused, Seen, is_terminating
 from kro.graph.evaluation.texts import name_of, object_text, quoted
 from kro.graph.node import Node, NodeKind
-from kro.refs import JsonObject, NamespacedName
+from kro.redaction import contents, hide
+from kro.refs import GVK, JsonObject, NamespacedName
+
+_SECRET: Final = GVK("", "v1", "Secret")
 
 
 class Phase(Enum):
@@ -50,6 +55,7 @@ class Slot:
 
     node: Node
     depends_on: tuple[Slot, ...]
+    meter: Meter = UNMETERED
     phase: Phase = Phase.OPEN
     desired: tuple[JsonObject, ...] | None = None
     """None until resolved in this pass."""
@@ -111,6 +117,7 @@ class Slot:
         """What an external reference names (`wanted`) or selects is known."""
         what = "external reference" if wanted is not None else "external collection"
         if wanted is not None and not objects:
+            self.meter.checked(ready=False)
             self.phase, self.state = Phase.DONE, NodeState.WAITING_FOR_READINESS
             self.not_ready = NotReady(
                 f"node {quoted(self.node.id)}: no observed state: waiting for readiness"
@@ -159,23 +166,24 @@ class Slot:
             self.observed = tuple(objects)
         try:
             self.not_ready = self._check(objects)
-        except EvaluationError as error:
+        except EvaluationError as failure:
+            error = discreet(failure, [self])
+            self.meter.checked(ready=False)
             self.readiness_error = error
             self.state, self.error = NodeState.ERROR, error
             self.problem = f"node {quoted(self.node.id)}: {error}"
             return
+        self.meter.checked(ready=self.not_ready is None)
         if self.not_ready is not None:
             self.state = NodeState.WAITING_FOR_READINESS
             self.problem = self._waiting("node", self.not_ready)
 
     def _check(self, objects: Sequence[JsonObject]) -> NotReady | None:
-        if not self.node.kind.is_collection:
-            return check_single(self.node, objects)
         if self.node.kind is NodeKind.COLLECTION:
             missing = check_size(self.node, observed=len(objects), desired=len(self.desired or ()))
             if missing is not None:
                 return missing
-        return check_items(self.node, objects)
+        return check_objects(self.node, objects, self.meter)
 
     def _waiting(self, what: str, not_ready: NotReady) -> str:
         about = f", object {object_text(not_ready.about)}" if not_ready.about else ""
@@ -208,3 +216,21 @@ class Slot:
         if known and len(known) == 1 and self.node.kind is not NodeKind.EXTERNAL_COLLECTION:
             return object_text(known[0])
         return f"{self.node.gvk.kind} of node {quoted(self.node.id)}"
+
+
+def discreet(error: EvaluationError, slots: Iterable[Slot]) -> EvaluationError:
+    """Return the error without anything that the Secrets among these nodes hold.
+
+    Expressions fail with the value that they cannot work with; who may read the message, or the
+    log, need not be who may read the Secret.
+    """
+    held = [
+        manifest
+        for slot in slots
+        if slot.node.gvk == _SECRET
+        for manifest in (*(slot.observed or ()), *(slot.desired or ()))
+    ]
+    quotes = contents(held)
+    if not quotes:
+        return error
+    return EvaluationError(hide(error.problem, quotes), excerpt=error.excerpt)

@@ -46,6 +46,7 @@ from kro.runtime.client.errors import (
 )
 from kro.runtime.client.lists import Page
 from kro.runtime.client.observer import NullObserver, Observer
+from kro.runtime.client.origin import Origin, acting_for, current_origin
 from kro.runtime.client.requests import Client, PatchKind, Propagation
 from kro.runtime.client.tls import shrink_tls_buffers
 from kro.runtime.client.transport import Limits, OpenGate, Transport, WriteGate
@@ -79,6 +80,7 @@ __all__ = [
     "NullObserver",
     "Observer",
     "OpenGate",
+    "Origin",
     "Page",
     "PatchKind",
     "Propagation",
@@ -104,6 +106,8 @@ __all__ = [
     "WatchLimitError",
     "WatchStream",
     "WriteGate",
+    "acting_for",
+    "current_origin",
     "decode_object",
     "encode",
     "in_cluster_config",

@@ -25,6 +25,7 @@ from kro.runtime.client.errors import (
     retry_after,
     status_error,
 )
+from kro.runtime.client.redaction import redacted
 
 _ERROR_BYTES = 64 * 1024
 _MESSAGE_CHARACTERS = 8 * 1024
@@ -85,10 +86,19 @@ def expect_json(response: aiohttp.ClientResponse, *, accept: str = "application/
         )
 
 
-async def refusal(response: aiohttp.ClientResponse, *, write: bool, total_s: float) -> ClientError:
+async def refusal(
+    response: aiohttp.ClientResponse,
+    *,
+    write: bool,
+    total_s: float,
+    secret: bytes | None = None,
+) -> ClientError:
     """Return the error that an answer outside 2xx stands for.
 
     Its body is read for at most `total_s`; the status line alone says enough to go on.
+
+    Args:
+        secret: the Secret that was sent, of which the error must tell nothing.
     """
     code = response.status
     if 300 <= code < 400:
@@ -109,7 +119,8 @@ async def refusal(response: aiohttp.ClientResponse, *, write: bool, total_s: flo
         status = Status(
             code=code, message=f"the API server answered {code}" + (f": {text}" if text else "")
         )
-    elif len(status.message) > _MESSAGE_CHARACTERS:
+    status = redacted(status, secret)
+    if len(status.message) > _MESSAGE_CHARACTERS:
         status = msgspec.structs.replace(status, message=status.message[:_MESSAGE_CHARACTERS] + "…")
     return status_error(
         code,

@@ -23,6 +23,8 @@ from kro.runtime.client.tls import TlsSource
 
 KEEP_ALIVE_S = 60
 """Shorter than the API server's 90 s, so that we close first."""
+ADDRESS_S = 10
+"""How long the addresses behind the server's name are remembered."""
 _PROBE_IDLE_S = 15
 _PROBE_INTERVAL_S = 5
 _PROBE_COUNT = 3
@@ -129,7 +131,7 @@ class Pool:
             limit=self._connections,
             ssl=self._tls.context,
             keepalive_timeout=KEEP_ALIVE_S,
-            ttl_dns_cache=10,
+            ttl_dns_cache=ADDRESS_S,
             socket_factory=self._open_socket,
         )
         http = aiohttp.ClientSession(

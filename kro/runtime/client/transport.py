@@ -12,7 +12,7 @@ import asyncio
 import io
 import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -31,11 +31,15 @@ from kro.runtime.client.errors import (
     UnauthorizedError,
     WatchLimitError,
 )
-from kro.runtime.client.limiter import Sleep, TokenBucket
+from kro.runtime.client.limiter import TokenBucket
 from kro.runtime.client.observer import NullObserver, Observer
+from kro.runtime.client.origin import current_origin
 from kro.runtime.client.pool import Pool
+from kro.runtime.client.redaction import SECRETS
 from kro.runtime.client.retry import STARTING_WAITS_S, Attempt, Replay, is_starting, pause_s
 from kro.runtime.client.tls import TlsSource, proxy_for
+
+Sleep = Callable[[float], Awaitable[None]]
 
 _LARGE_BODY = 512 * 1024
 _WARNINGS_KEPT = 1000
@@ -115,6 +119,10 @@ class Transport:
 
     Concurrency: belongs to the event loop on which it is first used. Any call may be cancelled;
     that costs the connection and nothing else.
+
+    Args:
+        tagged: the user agent of a request ends with the id of its origin, so that the API server's
+            audit log tells which pass sent it.
     """
 
     def __init__(
@@ -124,6 +132,7 @@ class Transport:
         user_agent: str,
         limits: Limits | None = None,
         observer: Observer | None = None,
+        tagged: bool = False,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
         self.limits = limits if limits is not None else Limits()
@@ -137,6 +146,7 @@ class Transport:
         self._certificate: ClientCertificate | None = None
         self._tls = TlsSource(config.tls)
         self._tls_checked = time.monotonic()
+        self._user_agent, self._tagged = user_agent, tagged
         self._headers = CIMultiDict([("User-Agent", user_agent), *config.headers])
         self._warned: set[str] = set()
         bounds = self.limits
@@ -145,14 +155,15 @@ class Transport:
         )
         self._watches = Pool(self._tls, connections=0, age_s=bounds.connection_age_s)
         self._open_watches = 0
-        self._bucket = (
-            TokenBucket(bounds.qps, bounds.burst, sleep=sleep) if bounds.qps > 0 else None
-        )
-        self._openings = TokenBucket(
-            bounds.watch_openings_per_s, int(bounds.watch_openings_per_s), sleep=sleep
-        )
+        self._bucket = TokenBucket(bounds.qps, bounds.burst) if bounds.qps > 0 else None
+        self._openings = TokenBucket(bounds.watch_openings_per_s, int(bounds.watch_openings_per_s))
         if config.tls.insecure:
             self._warn("the certificate of the API server is NOT verified: anyone may answer")
+
+    @property
+    def open_watches(self) -> int:
+        """How many watch streams are open or being opened. From any thread."""
+        return self._open_watches
 
     async def call(self, request: Request) -> bytes:
         """Return the JSON body of the answer to `request`, repeated as its `replay` allows.
@@ -247,10 +258,11 @@ class Transport:
                 # The opening has a limit, the stream has guards of its own.
                 async with asyncio.timeout(self.limits.total_s):
                     response = await self._send(http, request, headers, total_s=None)
-                    code = str(response.status)
                     if response.status != 200:
+                        code = str(response.status)
                         raise await refusal(response, write=False, total_s=self.limits.total_s)
                 expect_json(response)
+                code = str(response.status)
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 raise as_client_error(error, write=False, answered=False) from error
             opened, response = response, None
@@ -264,7 +276,8 @@ class Transport:
         limits = self.limits
         total_s = limits.list_total_s if request.verb == "list" else limits.total_s
         if self._bucket is not None:
-            self.observer.limited(method=request.method, wait_s=await self._bucket.take())
+            wait_s = await self._bucket.take(current_origin().rank)
+            self.observer.limited(method=request.method, wait_s=wait_s)
         headers = await self._prepare(request)
         headers["Accept-Encoding"] = "gzip"
         if request.gate is not None:
@@ -276,14 +289,18 @@ class Transport:
                 response = await self._send(http, request, headers, total_s=total_s)
                 answered = True
                 try:
-                    code = str(response.status)
                     if not 200 <= response.status < 300:
+                        code = str(response.status)
                         raise await refusal(
-                            response, write=request.is_write, total_s=limits.total_s
+                            response,
+                            write=request.is_write,
+                            total_s=limits.total_s,
+                            secret=request.body if request.gvr == SECRETS else None,
                         )
                     expect_json(response, accept=request.accept)
                     body = await read_body(response, limits.body_bytes)
-                    received = len(body)
+                    # Only now: the page of a portal has status 200, and is no success.
+                    code, received = str(response.status), len(body)
                     if "Warning" in response.headers:
                         self._note_warnings(response)
                     return body
@@ -304,6 +321,8 @@ class Transport:
             await self._tls.refresh(certificate)
         headers = self._headers.copy()
         headers["Accept"] = request.accept
+        if self._tagged and (origin := current_origin()).id:
+            headers["User-Agent"] = f"{self._user_agent} ({origin.id})"
         if header is not None:
             headers["Authorization"] = header
         if request.body is not None:

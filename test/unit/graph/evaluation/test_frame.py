@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -644,6 +645,83 @@ def test_selector_binds_all_matches() -> None:
     assert cluster.get("ConfigMap", "roster")["data"] == {"n": "2"}
 
 
+def test_readiness_of_a_selection() -> None:
+    """The expression sees the whole list, once however long that is; nothing selected is ready."""
+    spec = definition(
+        {
+            "id": "peers",
+            "externalRef": {
+                "apiVersion": "v1",
+                "kind": "ConfigMap",
+                "metadata": {"selector": {"matchLabels": {"role": "peer"}}},
+            },
+            "readyWhen": ["${peers.all(p, p.data.ready == 'true')}"],
+        },
+        config_map("roster", data={"n": "${string(size(peers))}"}),
+    )
+    graph, cluster = compiled(spec), Cluster()
+    assert passed(graph, cluster).outcome().verdict is Verdict.WHOLE
+    for name in ("x", "y"):
+        cluster.put(external(name))
+    cluster.get("ConfigMap", "x")["data"] = {"ready": "true"}
+    message = passed(graph, cluster).outcome().message
+    assert 'waiting for external collection "peers"' in message
+    cluster.get("ConfigMap", "y")["data"] = {"ready": "true"}
+    assert passed(graph, cluster).outcome().verdict is Verdict.WHOLE
+    assert cluster.get("ConfigMap", "roster")["data"] == {"n": "2"}
+
+
+def test_readiness_sees_plain_json() -> None:
+    """What a schema says of a value (base64, a time) is not applied, as in earlier versions."""
+    spec = definition(
+        {
+            "id": "secret",
+            "template": {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}},
+            "readyWhen": ["${size(secret.data.k) == 8}"],
+        }
+    )
+    cluster = Cluster(
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": "s", "namespace": "team-a"},
+            "data": {"k": "aGVsbG8="},
+        }
+    )
+    assert passed(compiled(spec), cluster).outcome().verdict is Verdict.WHOLE
+
+
+def test_ignored_dependency_wins_over_one_that_is_not_known() -> None:
+    """A node of which one dependency is left out is left out, whatever becomes of the other."""
+    spec = definition(
+        widget("src"),
+        config_map("late", includeWhen=["${src.status.phase == 'open'}"]),
+        config_map("out", includeWhen=["${schema.spec.on}"]),
+        config_map("both", data={"l": "${late.metadata.name}", "o": "${out.metadata.name}"}),
+    )
+    states = passed(compiled(spec), Cluster(), on=False).outcome().states
+    assert states["late"] is NodeState.IN_PROGRESS
+    assert states["both"] is NodeState.SKIPPED
+
+
+def test_value_that_is_nested_too_deep_is_broken() -> None:
+    """Nothing is written of which a part may have been cut off, and the node is named."""
+    graph = compiled(definition(widget("w", spec={"open": "${schema.spec.free}"})))
+
+    def nested(levels: int) -> Any:
+        value: Any = "leaf"
+        for _ in range(levels):
+            value = {"a": value}
+        return value
+
+    assert passed(graph, Cluster(), free=nested(200)).outcome().verdict is Verdict.WHOLE
+    for levels in (201, 500, 5000):
+        outcome = passed(graph, Cluster(), free=nested(levels)).outcome()
+        assert outcome.verdict is Verdict.BROKEN
+        assert 'node "w"' in outcome.message
+        assert "nested" in outcome.message
+
+
 # namespaces, inventory
 
 
@@ -711,3 +789,31 @@ def test_object_without_a_name_is_broken(name: str | None) -> None:
     outcome = passed(compiled(spec), Cluster(), free={"name": name}).outcome()
     assert outcome.verdict is Verdict.BROKEN
     assert 'node "a": metadata.name must resolve to a non-empty string' in outcome.message
+
+
+TELLTALE = definition(
+    {
+        "id": "seed",
+        "externalRef": {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "seed"}},
+    },
+    config_map("number", data={"n": "${string(int(string(seed.data.port)))}"}),
+)
+
+
+@pytest.mark.parametrize("port", ["not-a-number", "x" * 100], ids=["short", "cut when quoted"])
+def test_an_error_tells_nothing_of_a_secret(port: str) -> None:
+    """Who may read an instance's conditions need not be who may read the Secret."""
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "seed", "namespace": "team-a"},
+        "data": {"port": base64.b64encode(port.encode()).decode()},
+    }
+
+    outcome = passed(compiled(TELLTALE), Cluster(secret)).outcome()
+
+    assert outcome.verdict is Verdict.BROKEN
+    assert "invalid syntax" in outcome.message
+    assert "<redacted>" in outcome.message
+    assert port[:16] not in outcome.message
+    assert port[:16] not in str(outcome.error)
