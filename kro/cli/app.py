@@ -26,6 +26,7 @@ COMMANDS: Final = {
     "generate crd": "print the CRD that a definition generates",
     "generate instance": "print a sample instance of a definition",
     "generate diagram": "draw a definition's graph",
+    "rbac": "print the ClusterRole that definitions need",
     "render": "print what an instance would apply, wave by wave",
     "convert": "turn manifests of kro 0.1 into ResourceGraphDefinitions",
     "cel": "evaluate an expression",

@@ -155,9 +155,15 @@ class _Renderer:
     def _render_collection(self, rendered: Rendered) -> None:
         node = rendered.node
         lists: list[list[JsonValue]] = []
+        inherited: dict[str, tuple[FieldPath, ...]] = {}
         for number, dimension in enumerate(node.for_each):
             where = f"forEach[{number}].{dimension.name}"
-            value = self._value(node, where, dimension.expression, self._bindings)
+            over = dimension.expression.template.source.strip()
+            if over in self._bindings and over != INSTANCE_ID:  # as many, and known as far
+                inherited[dimension.name] = self._unknowns.of(over)
+                value = self._evaluate(node, where, dimension.expression, self._bindings)
+            else:
+                value = self._value(node, where, dimension.expression, self._bindings)
             if isinstance(value, Unknown):
                 rendered.open_size = True
             elif isinstance(value, list):
@@ -178,8 +184,21 @@ class _Renderer:
             problem = f"a collection of {size} objects is over the maximum of {limit}"
             self._fail(node, "forEach", EvaluationError(problem))
             return
+        for name, paths in inherited.items():
+            self._unknowns.put(name, paths)
         for combination in product(*lists):
             self._add(rendered, {**self._bindings, **dict(zip(names, combination, strict=True))})
+        for name in inherited:
+            self._unknowns.forget(name)
+        if not any(path in ("metadata.name", "metadata.namespace") for path in rendered.unknown):
+            self._check_distinct(rendered)
+
+    def _check_distinct(self, rendered: Rendered) -> None:
+        """Report two objects of a collection that are one: nothing of the instance is applied."""
+        names = [name_of(manifest) for manifest in rendered.manifests if _has_name(manifest)]
+        for name in dict.fromkeys(name for name in names if names.count(name) > 1):
+            problem = f"two objects of the collection are called {name.name!r}"
+            self._fail(rendered.node, "template.metadata.name", EvaluationError(problem))
 
     def _add(
         self,
@@ -250,14 +269,19 @@ class _Renderer:
     ) -> JsonValue | Unknown:
         if self._unknowns.touched_by(expression):
             return Unknown(expression.source)
+        return self._evaluate(node, where, expression, bindings)
+
+    def _evaluate(
+        self, node: Node, where: str, expression: Expression, bindings: Mapping[str, object]
+    ) -> JsonValue | Unknown:
         try:
             value = expression.evaluate(bindings)
+            if not isinstance(value, Pending):
+                return wire_number(cast("JsonValue", value))
         except EvaluationError as error:
             self._fail(node, where, error)
             return None
-        if isinstance(value, Pending):
-            return Unknown(expression.source)
-        return wire_number(cast("JsonValue", value))
+        return Unknown(expression.source)
 
     def _fail(self, node: Node, where: str, error: EvaluationError) -> None:
         path = f"spec.resources[{node.index}].{where}"

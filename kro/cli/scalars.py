@@ -1,7 +1,7 @@
 """What a YAML scalar means: the values that kubectl reads, and none that JSON does not have.
 
-Booleans are those of YAML 1.1 (`yes`, `on`), because the API server's clients read them so. Dates
-and numbers with colons stay texts, as there.
+Booleans are those of YAML 1.1 (`yes`, `on`, `y`), because the API server's clients read them so.
+Dates and numbers with colons stay texts, as there.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Final
 _NULLS: Final = frozenset(("", "~", "null", "Null", "NULL"))
 _BOOLEANS: Final = {
     word: value
-    for value, words in ((True, ("true", "yes", "on")), (False, ("false", "no", "off")))
+    for value, words in ((True, ("true", "yes", "y", "on")), (False, ("false", "no", "n", "off")))
     for lower in words
     for word in (lower, lower.capitalize(), lower.upper())
 }

@@ -94,7 +94,11 @@ class Session:
         """Print the value of an expression; return the exit code."""
         done, value = self.evaluate(text)
         if done:
-            value = wire_number(value)
+            try:
+                value = wire_number(value)
+            except EvaluationError as error:
+                _complain(error)
+                return 1
             write(to_json(value) if fmt == "json" else to_yaml(value))
         return 0 if done else 1
 

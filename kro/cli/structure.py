@@ -122,6 +122,8 @@ def _unknown(path: str, schema: JsonObject) -> AuthorError:
     field_name = str(names[-1]) if names else path
     near = nearest(field_name, _mapping(_mapping(holder).get("properties")))
     hint = f'did you mean "{near}"?' if near else ""
+    if field_name == "dependsOn" and not near:  # as other tools have it
+        hint = "a resource depends on those that its expressions refer to"
     return DefinitionError(f'unknown field "{field_name:.80}"', path=path, hint=hint)
 
 

@@ -30,6 +30,9 @@ _ACCESS: Final = re.compile(
     )""",
     re.VERBOSE,
 )
+_POSITION: Final = re.compile(r"\s*\[\s*[A-Za-z_]\w*\s*\]")
+_SIZE: Final = re.compile(r"(?<![\w.])size\s*\(\s*\Z")
+_CLOSED: Final = re.compile(r"\s*\)")
 _STATUS: Final = re.compile(r"\.\s*\??\s*status\b")
 _NOTHING: Final[FieldPath] = ("*",)
 """A path that no object has."""
@@ -44,6 +47,14 @@ class Unknowns:
     def put(self, variable: str, paths: Iterable[FieldPath]) -> None:
         """Note what is unknown of a variable; the empty path is all of it."""
         self._paths[variable] = tuple(paths)
+
+    def of(self, variable: str) -> tuple[FieldPath, ...]:
+        """Return what is unknown of a variable."""
+        return self._paths.get(variable, ())
+
+    def forget(self, variable: str) -> None:
+        """Take a variable for known: it is out of scope."""
+        del self._paths[variable]
 
     def touched_by(self, expression: Expression) -> bool:
         """Return whether the value of an expression may depend on something unknown."""
@@ -66,6 +77,13 @@ def _reads(source: str, variable: str) -> Iterator[FieldPath]:
     for found in re.finditer(rf"(?<![\w.]){re.escape(variable)}\b", source):
         path: list[str | int] = []
         position = found.end()
+        before = source[max(0, found.start() - 8) : found.start()]
+        if _SIZE.search(before) and _CLOSED.match(source, position):
+            yield _NOTHING  # how many there are is not what they are
+            continue
+        if at := _POSITION.match(source, position):  # objects are not indexed, so a collection
+            path.append(0)
+            position = at.end()
         while access := _ACCESS.match(source, position):
             index = access["index"]
             path.append(

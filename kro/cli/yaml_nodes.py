@@ -170,7 +170,9 @@ class _Reader:
         hint = ""
         if "\t" in line and not line.strip():
             hint = "YAML is indented with spaces, not with tabs"
-        elif "mapping values are not allowed" in problem:
+        elif "mapping values are not allowed" in problem or (
+            "expected key" in problem and "${" in line and ": " in line
+        ):
             hint = "put a text that holds `: ` into quotes"
         elif "cannot start any token" in problem:
             hint = "put the text into quotes"

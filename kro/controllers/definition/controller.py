@@ -75,6 +75,9 @@ class DefinitionMetrics(Protocol):
     def deleted(self, definition: str, *, duration_s: float) -> None:
         """A definition's deletion was finished."""
 
+    def gone(self, definition: str) -> None:
+        """A definition does not exist any more."""
+
     def issued(self, reason: str) -> None:
         """A revision was issued: `no_revision` or `spec_changed`."""
 
@@ -323,7 +326,7 @@ class DefinitionController:
             self._kind.finish_instances(name, all_of_them=False)
         if waiting is not None:
             return waiting
-        return await self._kind.watch(report, graph.instance.mapped.gvr)
+        return await self._kind.watch(report, graph)
 
     # the end
 
@@ -336,9 +339,7 @@ class DefinitionController:
         self._kind.finish_instances(name)
         if self._allow_crd_deletion:
             await self._kind.delete_crd(definition)
-        left = await release_finalizer(self._client, DEFINITIONS, definition, names.FINALIZER)
-        if left is not None:
-            self._definitions.observe(left)
+        await release_finalizer(self._client, definition, names.FINALIZER, store=self._definitions)
         self._metrics.deleted(name, duration_s=self._clock.now() - started)
         self._log.info("definition deleted", name=name)
         return Settled()
@@ -347,6 +348,7 @@ class DefinitionController:
         """Serve what a definition that is gone has left behind, and stop what is gone too."""
         self._kinds.use(name, ())
         self._compiler.forget(name)
+        self._metrics.gone(name)
         await self._kind.stop_what_is_gone(name)
         return Settled()
 

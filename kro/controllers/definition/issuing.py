@@ -106,7 +106,7 @@ class Issuer:
                 continue
             except ClusterError as error:
                 self._metrics.collected(failed=True)
-                self._log.warning("revision not deleted", revision=name.name, problem=str(error))
+                self._log.warning("revision not deleted", revision=name.name, error=str(error))
                 continue
             self._metrics.collected(failed=False)
             if left.get("kind") == names.REVISION_KIND:

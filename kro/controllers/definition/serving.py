@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from kro.controllers.instance import InstanceController, Serving, Unavailable
 from kro.graph import Graph
 from kro.refs import GVK, GVR, Mapped
-from kro.runtime import Registry
+from kro.runtime import Informed, InformerState, Registry, Scope
+
+WHOLE: Final = (InformerState.SYNCED, InformerState.STALE)
+"""States of an informer whose store says what the API server said not long ago."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +31,7 @@ class Served:
 class ServedKinds:
     """Starts, swaps and stops the controllers of generated kinds.
 
-    Concurrency: one event loop; everything but the waits is atomic.
+    Concurrency: one event loop; everything but `stop` is atomic.
     """
 
     def __init__(
@@ -57,17 +61,42 @@ class ServedKinds:
         """Serve a kind for deletion only."""
         self._put(gvk, mapped, definition, None)
 
-    async def wait(self, gvr: GVR, timeout_s: float) -> str:
-        """Wait until the kind and its children's kinds are watched; return what is not by then."""
-        if not await self._registry.wait_synced(gvr, timeout_s):
-            return f"add parent handler {gvr}: cache sync timeout for {gvr}"
-        served = self._served.get(gvr)
-        if served is None:
-            return f"{gvr} is no longer served"
-        behind = await served.controller.wait_synced(timeout_s)
-        if behind:
-            return f"cache sync timeout for {', '.join(str(child) for child in behind)}"
-        return ""
+    def watches(self, gvr: GVR) -> tuple[Informed, ...]:
+        """Return the informers of a kind, first its own, and of its children's kinds.
+
+        None where the kind is not served. Kinds that only earlier graphs wrote are among them.
+        """
+        served, micro = self._served.get(gvr), self._registry.get(gvr)
+        if served is None or micro is None:
+            return ()
+        return (micro.informed, *served.controller.watched().values())
+
+    def moved(
+        self, gvr: GVR, scope: Scope, before: InformerState, after: InformerState
+    ) -> list[str]:
+        """Return the definitions that must hear that an informer went from one state to another.
+
+        Where the informer of a child's kind stops or begins to work, the instances get a pass: from
+        then on they have to look by themselves, or need not any more.
+        """
+        if before in WHOLE and after in WHOLE:
+            return []
+        concerned = []
+        for kind, served in self._served.items():
+            watches = self.watches(kind)
+            if not any((each.gvr, each.scope) == (gvr, scope) for each in watches):
+                continue
+            loaded = before is InformerState.LOADING and after in WHOLE
+            if loaded and any(each.state is InformerState.LOADING for each in watches):
+                continue  # the last one that is loaded tells
+            concerned.append(served.definition)
+            if gvr != kind and not loaded:
+                self._registry.sweep(kind)
+        return concerned
+
+    def sweep(self, gvr: GVR) -> None:
+        """Give every instance of a kind a pass, after all that has more need of one."""
+        self._registry.sweep(gvr)
 
     async def stop(self, gvr: GVR) -> None:
         """Serve the kind no longer; running passes end first."""

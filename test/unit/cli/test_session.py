@@ -38,11 +38,11 @@ def test_objects_of_built_in_kinds_are_typed(
 def test_type_is_told_without_a_value(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """A schema is enough for that."""
     schema = tmp_path / "schema.yaml"
-    schema.write_text("type: object\nproperties: {n: {type: integer}}\n")
+    schema.write_text("type: object\nproperties: {count: {type: integer}}\n")
 
-    assert run_app(["cel", "[x.n]", "--schema", f"x={schema}", "--type"]) == 0
+    assert run_app(["cel", "[x.count]", "--schema", f"x={schema}", "--type"]) == 0
     assert capsys.readouterr().out == "list(int)\n"
-    assert run_app(["cel", "x.n", "--schema", f"x={schema}"]) == 1
+    assert run_app(["cel", "x.count", "--schema", f"x={schema}"]) == 1
     assert "pending" in capsys.readouterr().err
 
 

@@ -27,6 +27,14 @@ ENVIRONMENT = Environment({"web": DYN, "pods": DYN, "x": DYN})
         ("${pods.map(p, p.status.podIP)}", True),
         ("${pods[0].status.podIP}", True),
         ("${pods[0].metadata.name}", False),
+        ("${pods[x].metadata.name}", False),
+        ("${pods[x].metadata.uid}", True),
+        ("${pods[x]}", True),
+        ("${size(pods)}", False),
+        ("${pods.size()}", False),
+        ("${lists.range( size( pods ) )}", False),
+        ("${size(pods[0].status.conditions)}", True),
+        ("${[size(pods), pods]}", True),
         ("${x.status}", False),
     ],
 )
@@ -47,3 +55,4 @@ def test_all_of_a_variable_may_be_unknown() -> None:
     unknowns.put("x", [()])
 
     assert unknowns.touched_by(ENVIRONMENT.compile("x.a.b"))
+    assert unknowns.touched_by(ENVIRONMENT.compile("size(x)"))

@@ -69,12 +69,12 @@ def test_empty_documents_are_left_out() -> None:
 
 def test_merge_keys_fill_in_what_is_missing() -> None:
     """`<<` gives way to the object's own keys, and to earlier sources."""
-    text = "a: &a {x: 1, y: 1}\nb: &b {y: 2, z: 2}\nc: {<<: [*a, *b], x: 9}\n"
+    text = "a: &a {p: 1, q: 1}\nb: &b {q: 2, r: 2}\nc: {<<: [*a, *b], p: 9}\n"
 
     [document] = values(text)
 
     assert isinstance(document, dict)
-    assert document["c"] == {"x": 9, "y": 1, "z": 2}
+    assert document["c"] == {"p": 9, "q": 1, "r": 2}
     assert values('"<<": 1\n') == [{"<<": 1}]
 
 
@@ -101,6 +101,20 @@ def test_syntax_error_keeps_the_documents_before_it() -> None:
     assert [root.value for root in roots] == [{"a": 1}]
     assert fault.problem.startswith("YAML: ")
     assert fault.offset > 8
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param('a: ${x ? "y" : "z"}', id="conditional"),
+        pytest.param('- ${x.map(c, {k: "A" + c})}', id="map literal"),
+    ],
+)
+def test_expression_that_yaml_takes_apart_is_to_be_quoted(text: str) -> None:
+    """The mistake is not what YAML complains of, so the hint tells it."""
+    _, [fault] = read_nodes(text)
+
+    assert fault.hint == "put a text that holds `: ` into quotes"
 
 
 @pytest.mark.parametrize(
