@@ -13,7 +13,11 @@ MESSAGE_LIMIT: Final = 32_768
 
 def message_of(error: BaseException) -> str:
     """Return the text of an error as a condition shows it, cut where it is too long."""
-    text = str(error)
+    return cut(str(error))
+
+
+def cut(text: str) -> str:
+    """Return a text that fits into a condition."""
     if len(text) <= MESSAGE_LIMIT:
         return text
     return text[:MESSAGE_LIMIT] + "\n… (cut)"

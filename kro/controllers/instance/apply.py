@@ -35,6 +35,7 @@ from kro.graph.evaluation import (
     name_of,
     object_text,
 )
+from kro.logs import verbosity
 from kro.refs import JsonObject, NamespacedName
 from kro.runtime.client import ConflictError, NotLeadingError
 
@@ -60,11 +61,11 @@ class Applier:
         try:
             lives = await self.children.read(step.node, step.desired)
         except ClusterError as error:
-            first = name_of(step.desired[0])
+            first, why = name_of(step.desired[0]), await self.kind.explain(error)
             problem = (
-                f"failed to list collection items: {error}"
+                f"failed to list collection items: {why}"
                 if step.node.kind.is_collection
-                else f"failed to get current state for {first}: {error}"
+                else f"failed to get current state for {first}: {why}"
             )
             return Unreadable(step.node.id, error, problem)
         pairs = zip(step.desired, lives, strict=True)
@@ -105,10 +106,15 @@ class Applier:
         except ForeignError as error:
             return Refused(error, str(error), foreign=True)
         except ClusterError as error:
-            return Refused(error, f"apply of {object_text(target.desired)} failed: {error}")
+            why = await self.kind.explain(error)
+            return Refused(error, f"apply of {object_text(target.desired)} failed: {why}")
         gvr = node.mapped.gvr
         self.children.observe(gvr, answer, self.kind.key(self.instance))
         key = (gvr, address(node.mapped, target.desired))
+        if verbosity() >= 2:
+            self.kind.log.debug(
+                "applied", instance=str(self.instance), node=node.id, object=f"{gvr} {key[1]}"
+            )
         self.memory.note(self.instance, key, target.desired, answer)
         return without_managed_fields(answer)
 

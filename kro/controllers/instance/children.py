@@ -10,7 +10,7 @@ Source: design.md D4; spec instance-runtime.md §4.6.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, cast
 
@@ -19,7 +19,7 @@ from kro.controllers.instance.applyset import Inventory, annotations_of, labels_
 from kro.controllers.instance.kind import Kind
 from kro.controllers.instance.labels import owner_of
 from kro.graph import Graph, Node
-from kro.graph.evaluation import name_of
+from kro.graph.evaluation import is_terminating, name_of
 from kro.refs import GVR, GroupKind, JsonObject, Mapped, NamespacedName
 from kro.runtime import (
     Informed,
@@ -108,12 +108,9 @@ class Children:
         self._informed.clear()
         self._by_group_kind.clear()
 
-    async def wait_synced(self, timeout_s: float) -> tuple[GVR, ...]:
-        """Wait until all kinds are whole; return those that are not when the time is over."""
-        results = await asyncio.gather(
-            *(informed.wait_synced(timeout_s) for informed in self._informed.values())
-        )
-        return tuple(gvr for gvr, whole in zip(self._informed, results, strict=True) if not whole)
+    def watched(self) -> Mapping[GVR, Informed]:
+        """Return the informers of all these kinds."""
+        return self._informed
 
     def degraded(self) -> str:
         """Return which kinds cannot be watched and why, in words; empty when all are well."""
@@ -122,6 +119,14 @@ class Children:
             for gvr, informed in self._informed.items()
             if informed.state not in _READABLE
         )
+
+    def refused(self) -> list[str]:
+        """Return which kinds may not be watched, with the server's reason."""
+        return [
+            f"{gvr}: {informed.problem}"
+            for gvr, informed in self._informed.items()
+            if informed.state is InformerState.FORBIDDEN
+        ]
 
     def _instances(self, child: Stored) -> Iterable[ObjectKey]:
         owner = owner_of(child.labels(), self._kind.gvk)
@@ -261,7 +266,7 @@ def _member(mapped: Mapped, group_kind: GroupKind, obj: JsonObject) -> Member:
         str(metadata.get("uid") or ""),
         labels_of(obj).get(names.NODE_ID, ""),
         _wave(annotations_of(obj).get(names.APPLY_ORDER)),
-        metadata.get("deletionTimestamp") is not None,
+        is_terminating(obj),
     )
 
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TypeAlias, cast
 
+from kro import names
 from kro.controllers.instance.applyset import applyset_id
 from kro.controllers.instance.children import Children
 from kro.controllers.instance.deletion import Deletion
 from kro.controllers.instance.kind import (
     Claims,
     EventRecorder,
+    Explain,
     InstanceMetrics,
     InstanceSettings,
     Kind,
     NoMetrics,
     Serving,
     Unavailable,
+    as_it_is,
 )
 from kro.controllers.instance.labels import is_suspended
 from kro.controllers.instance.memory import Memory
@@ -24,7 +28,7 @@ from kro.controllers.instance.report import Report
 from kro.controllers.instance.status import conditions_of
 from kro.errors import InvariantError
 from kro.graph import Graph
-from kro.graph.evaluation import InstanceState
+from kro.graph.evaluation import UNMETERED, InstanceState, Meter, is_terminating
 from kro.refs import GVK, GVR, JsonObject, Mapped, NamespacedName
 from kro.runtime import (
     CheckAgain,
@@ -32,9 +36,11 @@ from kro.runtime import (
     Coordinator,
     Cycle,
     Discovery,
+    Informed,
     Informers,
     Outcome,
     Settled,
+    has_finalizer,
     spec_changed,
 )
 from kro.runtime.client import Client
@@ -65,6 +71,8 @@ class InstanceController:
         settings: InstanceSettings,
         recorder: EventRecorder | None = None,
         metrics: InstanceMetrics | None = None,
+        meter: Meter = UNMETERED,
+        explain: Explain = as_it_is,
     ) -> None:
         self._kind = Kind(
             gvk=gvk,
@@ -79,6 +87,8 @@ class InstanceController:
             instances=informers.watch(mapped.gvr, owner=f"instances of {gvk}"),
             recorder=recorder,
             metrics=metrics or NoMetrics(),
+            meter=meter,
+            explain=explain,
         )
         self._children = Children(self._kind)
         self._memory = Memory()
@@ -93,9 +103,9 @@ class InstanceController:
         if isinstance(served, Serving):
             self._children.follow(served.graph)
 
-    async def wait_synced(self, timeout_s: float) -> tuple[GVR, ...]:
-        """Wait until the kinds of all children are watched; return those that are not in time."""
-        return await self._children.wait_synced(timeout_s)
+    def watched(self) -> Mapping[GVR, Informed]:
+        """Return the informers of the kinds of all children, those of earlier graphs too."""
+        return self._children.watched()
 
     def close(self) -> None:
         """Stop watching; no pass may run any more."""
@@ -106,12 +116,13 @@ class InstanceController:
     def wants(old: JsonObject | None, new: JsonObject | None) -> bool:
         """Return whether a change of an instance deserves a pass.
 
-        A changed spec, a deletion that begins and a finalizer that goes do, and the annotation that
-        suspends; labels, other annotations and the status do not.
+        A changed spec, a deletion that begins, a finalizer of ours that somebody took away and the
+        annotation that suspends do; labels, other annotations and the status do not.
         """
-        if spec_changed(old, new):
+        if old is None or new is None or spec_changed(old, new):
             return True
-        return old is not None and new is not None and is_suspended(old) != is_suspended(new)
+        lost = has_finalizer(old, names.FINALIZER) and not has_finalizer(new, names.FINALIZER)
+        return lost or is_suspended(old) != is_suspended(new)
 
     async def reconcile(self, name: NamespacedName) -> Outcome:
         """Do one pass over one instance.
@@ -119,23 +130,26 @@ class InstanceController:
         Raises:
             KroError: the pass failed and deserves another one, each time later.
         """
+        if not self._kind.instances.synced:
+            return Settled()  # an early event of a child: the load brings every instance there is
         started = self._kind.clock.now()
         failed = True
         try:
             outcome = await self._reconcile(name)
             failed = False
-            return outcome
         finally:
             took = self._kind.clock.now() - started
             self._kind.metrics.passed(self._kind.mapped.gvr, took, failed=failed)
+        if self._kind.instances.stored(name) is None:
+            # It went meanwhile, perhaps by this very pass, which no event follows then.
+            self._memory.forget(name)
+            self._kind.metrics.conditions_persisted(self._kind.mapped.gvr, name, [])
+        return outcome
 
     async def _reconcile(self, name: NamespacedName) -> Outcome:
         kind = self._kind
         live = kind.instances.get(name)
         if live is None:
-            self._memory.forget(name)
-            kind.coordinator.forget(kind.key(name))
-            kind.metrics.conditions_persisted(kind.mapped.gvr, name, [])
             return Settled()
         if kind.settings.condition_metrics:
             kind.metrics.conditions_persisted(kind.mapped.gvr, name, conditions_of(live))
@@ -197,9 +211,3 @@ def _with_defaults(live: JsonObject, graph: Graph) -> JsonObject:
         return live
     known: JsonObject = {"spec": live["spec"]} if "spec" in live else {}
     return {**live, **cast("JsonObject", apply_defaults(known, {"properties": {"spec": schema}}))}
-
-
-def is_terminating(live: JsonObject) -> bool:
-    """Return whether the object is being deleted."""
-    metadata = live.get("metadata")
-    return isinstance(metadata, dict) and metadata.get("deletionTimestamp") is not None

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from kro import names
 from kro.controllers.instance.applyset import InventoryError, trusted
 from kro.controllers.instance.children import MEMBERS, Children, Member
 from kro.controllers.instance.kind import Kind
-from kro.controllers.instance.parent import has_finalizer, name_of_instance, release_finalizer
+from kro.controllers.instance.parent import name_of_instance
 from kro.controllers.instance.prune import Removal, RemovalError, Remover
 from kro.controllers.instance.report import Report
 from kro.errors import ClusterError
-from kro.runtime import CheckAgain, Cycle, Outcome, Settled
+from kro.runtime import CheckAgain, Cycle, Outcome, Settled, has_finalizer, release_finalizer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +38,7 @@ class Deletion:
             ClusterError: deletion is blocked; the condition says by what.
         """
         self.report.deleting()
-        if not has_finalizer(self.report.live):
+        if not has_finalizer(self.report.live, names.FINALIZER):
             return Settled()
         try:
             waiting = await self._remove_members()
@@ -62,7 +63,8 @@ class Deletion:
         try:
             members = await self.children.members(name, self.set_id, inventory)
         except ClusterError as error:
-            raise RemovalError(f"list deletion inventory: {error}") from error
+            why = await self.kind.explain(error)
+            raise RemovalError(f"list deletion inventory: {why}") from error
         remover = Remover(kind=self.kind, children=self.children, instance=name)
         while members:
             highest = max(member.wave for member in members)
@@ -87,10 +89,20 @@ class Deletion:
         return self.kind.settings.requeue_s or 60.0
 
     async def _release(self) -> Outcome:
+        live = self.report.live
         try:
-            await release_finalizer(self.kind, self.report.live)
+            await release_finalizer(
+                self.kind.client,
+                live,
+                names.FINALIZER,
+                store=self.kind.instances,
+                writer=self.kind.key(name_of_instance(live)),
+            )
         except ClusterError as error:
-            self.report.unmanaged(f"failed removing finalizer: {error}")
+            why = await self.kind.explain(error)
+            self.report.unmanaged(f"failed removing finalizer: {why}")
             await self.report.write_deleting()
             raise
+        name = name_of_instance(live)
+        self.kind.log.info("instance deleted", namespace=name.namespace, name=name.name)
         return Settled()

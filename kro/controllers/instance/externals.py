@@ -33,15 +33,16 @@ class Externals:
             else:
                 live = await self.kind.client.get(gvr, step.name)
         except NotServedError as error:
-            return self._unreadable(step, error)
+            return await self._unreadable(step, error)
         except NotFoundError:
             live = None
         except ClusterError as error:
-            return self._unreadable(step, error)
+            return await self._unreadable(step, error)
         return Found(node.id, () if live is None else (live,))
 
-    def _unreadable(self, step: Fetch, error: ClusterError) -> Unreadable:
-        problem = f"external ref get {gvk_text(step.node.gvk)} {step.name}: {error}"
+    async def _unreadable(self, step: Fetch, error: ClusterError) -> Unreadable:
+        why = await self.kind.explain(error)
+        problem = f"external ref get {gvk_text(step.node.gvk)} {step.name}: {why}"
         return Unreadable(step.node.id, error, problem)
 
     async def select(self, step: Select) -> Found | Unreadable:
@@ -60,6 +61,7 @@ class Externals:
                 )
                 found = page.items
         except ClusterError as error:
-            problem = f"failed to list external collection {node.id}: {error}"
+            why = await self.kind.explain(error)
+            problem = f"failed to list external collection {node.id}: {why}"
             return Unreadable(node.id, error, problem)
         return Found(node.id, tuple(found))

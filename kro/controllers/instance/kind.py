@@ -7,12 +7,14 @@ touched by one pass at a time; `Claims` orders passes of different instances.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from kro.graph import Graph
+from kro.graph.evaluation import UNMETERED, Meter
+from kro.logs import Logger, get_logger
 from kro.refs import GVK, GVR, JsonObject, Mapped, NamespacedName
 from kro.runtime import Clock, Coordinator, Discovery, Informed, Informers, ObjectKey
 from kro.runtime.client import Client
@@ -107,6 +109,15 @@ class NoMetrics:
         """Count nothing."""
 
 
+Explain: TypeAlias = Callable[[BaseException], Awaitable[str]]
+"""Returns the text of an error, and what to do about it where that is known."""
+
+
+async def as_it_is(error: BaseException) -> str:
+    """Return the text of an error."""
+    return str(error)
+
+
 class Claims:
     """Lets one pass at a time create an object that nobody has seen yet.
 
@@ -147,6 +158,13 @@ class Kind:
     instances: Informed
     recorder: EventRecorder | None = None
     metrics: InstanceMetrics = field(default_factory=NoMetrics)
+    meter: Meter = UNMETERED
+    explain: Explain = as_it_is
+
+    @property
+    def log(self) -> Logger:
+        """Where passes over the kind's instances write their lines."""
+        return get_logger(f"{self.mapped.gvr.resource}-controller", gvr=str(self.mapped.gvr))
 
     def key(self, name: NamespacedName) -> ObjectKey:
         """Return what identifies an instance of the kind in the whole process."""

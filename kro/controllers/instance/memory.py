@@ -34,10 +34,12 @@ class Written:
 
 
 class Memory:
-    """What passes over the instances of one kind applied last."""
+    """What passes over the instances of one kind applied last, and how often they failed to."""
 
     def __init__(self) -> None:
         self._written: dict[NamespacedName, dict[ChildKey, Written]] = {}
+        self._failures: dict[NamespacedName, tuple[int, int]] = {}
+        """Generation, and passes over it that failed one after the other."""
 
     def holds(
         self, instance: NamespacedName, key: ChildKey, desired: JsonObject, live: JsonObject
@@ -45,9 +47,12 @@ class Memory:
         """Return whether an apply of `desired` would change nothing in `live`.
 
         True when this was applied to this version already, when what our field manager owns is
-        unchanged since, or when values and ownership show it.
+        unchanged since, or when values and ownership show it. What cannot be written is held by
+        nothing: the attempt will say why.
         """
         digest = _digest(desired)
+        if not digest:
+            return False
         uid, version = _version(live)
         known = self._written.get(instance, {}).get(key)
         if known is not None and known.desired == digest and known.uid == uid:
@@ -73,16 +78,32 @@ class Memory:
         if written is not None and len(written) > len(keys):
             self._written[instance] = {key: written[key] for key in keys if key in written}
 
+    def failed(self, instance: NamespacedName, generation: int) -> int:
+        """Count a pass that could not do its work; return how many did so since it was edited."""
+        known, count = self._failures.get(instance, (generation, 0))
+        count = count + 1 if known == generation else 1
+        self._failures[instance] = (generation, count)
+        return count
+
+    def succeeded(self, instance: NamespacedName) -> None:
+        """Forget the failures of an instance."""
+        self._failures.pop(instance, None)
+
     def forget(self, instance: NamespacedName) -> None:
         """Forget everything about an instance."""
         self._written.pop(instance, None)
+        self._failures.pop(instance, None)
 
     def _put(self, instance: NamespacedName, key: ChildKey, written: Written) -> None:
         self._written.setdefault(instance, {})[key] = written
 
 
 def _digest(value: object) -> bytes:
-    data = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    """Return a digest of what a JSON value says; empty when it cannot be written as JSON."""
+    try:
+        data = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    except TypeError:
+        return b""
     return hashlib.blake2b(data, digest_size=16).digest()
 
 

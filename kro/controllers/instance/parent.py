@@ -3,12 +3,11 @@
 Order is what makes a crash harmless: the finalizer comes with an inventory that a deletion can work
 from, and the inventory covers a child before the child exists.
 
-Source: spec instance-runtime.md §4.3, §5.2 step 6, §7.2 step 7; api-and-operations.md §4.5, §4.9.
+Source: spec instance-runtime.md §4.3, §5.2 step 6; api-and-operations.md §4.5.
 """
 
 from __future__ import annotations
 
-import asyncio
 from typing import cast
 
 from kro import names
@@ -22,11 +21,8 @@ from kro.controllers.instance.applyset import (
     trusted,
 )
 from kro.controllers.instance.kind import Kind
-from kro.refs import JsonObject, JsonValue, NamespacedName
-from kro.runtime.client import ConflictError, NotFoundError
-
-_ATTEMPTS = 5
-_ATTEMPT_DELAY_S = 0.01
+from kro.refs import JsonObject, NamespacedName
+from kro.runtime import has_finalizer
 
 
 async def ensure_managed(
@@ -40,10 +36,10 @@ async def ensure_managed(
         InventoryError: the finalizer is missing and the inventory that is there cannot be trusted.
         ClusterError: the write failed.
     """
-    if has_finalizer(live) and labels.items() <= labels_of(live).items():
+    if has_finalizer(live, names.FINALIZER) and labels.items() <= labels_of(live).items():
         return live
     set_labels, annotations = carried(live)
-    if not has_finalizer(live):
+    if not has_finalizer(live, names.FINALIZER):
         if set_labels or annotations:
             try:
                 trusted(live, set_id)
@@ -121,59 +117,6 @@ async def _apply(
         )
     kind.instances.observe(answer, writer=kind.key(name))
     return answer
-
-
-async def release_finalizer(kind: Kind, live: JsonObject) -> None:
-    """Take kro's finalizer off an instance that is being deleted; those of others stay.
-
-    Raises:
-        ClusterError: the write failed, or kept colliding with writes of others.
-    """
-    name = name_of_instance(live)
-    for attempt in range(_ATTEMPTS):
-        metadata = cast("JsonObject", live["metadata"])
-        remaining = [entry for entry in finalizers(live) if entry != names.FINALIZER]
-        if len(remaining) == len(finalizers(live)):
-            return
-        body: JsonObject = {
-            "metadata": {
-                "resourceVersion": metadata.get("resourceVersion"),
-                "finalizers": cast("JsonValue", remaining),
-            }
-        }
-        try:
-            with kind.instances.writing(name):
-                answer = await kind.client.patch(kind.mapped.gvr, name, body)
-        except NotFoundError:
-            return
-        except ConflictError:
-            if attempt == _ATTEMPTS - 1:
-                raise
-            await asyncio.sleep(_ATTEMPT_DELAY_S)
-            try:
-                fresh = await kind.client.get(kind.mapped.gvr, name)
-            except NotFoundError:
-                return
-            if cast("JsonObject", fresh["metadata"]).get("uid") != metadata.get("uid"):
-                return
-            live = fresh
-            continue
-        if finalizers(answer):
-            kind.instances.observe(answer, writer=kind.key(name))
-        else:
-            kind.instances.forget(name, str(metadata.get("uid")), writer=kind.key(name))
-        return
-
-
-def finalizers(live: JsonObject) -> list[str]:
-    """Return the finalizers of an object."""
-    found = cast("JsonObject", live["metadata"]).get("finalizers")
-    return cast("list[str]", found) if isinstance(found, list) else []
-
-
-def has_finalizer(live: JsonObject) -> bool:
-    """Return whether kro's finalizer is on the object."""
-    return names.FINALIZER in finalizers(live)
 
 
 def name_of_instance(live: JsonObject) -> NamespacedName:

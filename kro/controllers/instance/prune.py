@@ -15,6 +15,8 @@ from typing import cast
 from kro.controllers.instance.children import Children, Member
 from kro.controllers.instance.kind import Kind
 from kro.errors import ClusterError
+from kro.graph.evaluation import is_terminating
+from kro.logs import verbosity
 from kro.refs import JsonObject, NamespacedName
 from kro.runtime.client import ConflictError, NotFoundError
 
@@ -63,7 +65,10 @@ class Remover:
         except ConflictError:
             return Removal.REPLACED
         except ClusterError as error:
-            return RemovalError(f"delete {member.name} ({member.group_kind}): {error}")
+            why = await self.kind.explain(error)
+            return RemovalError(f"delete {member.name} ({member.group_kind}): {why}")
+        if verbosity() >= 2:
+            self.kind.log.debug("deleted", instance=str(self.instance), object=str(member))
         if _stays(answer):
             self.children.observe(member.mapped.gvr, answer, self.kind.key(self.instance))
             return Removal.TERMINATING
@@ -73,11 +78,9 @@ class Remover:
 
 def _stays(answer: JsonObject) -> bool:
     """Return whether a delete was only begun, and something holds the object."""
-    metadata = answer.get("metadata")
-    if answer.get("kind") == "Status" or not isinstance(metadata, dict):
+    if answer.get("kind") == "Status" or not is_terminating(answer):
         return False
-    if metadata.get("deletionTimestamp") is None:
-        return False
+    metadata = cast("JsonObject", answer["metadata"])
     return bool(metadata.get("finalizers")) or metadata.get("deletionGracePeriodSeconds") != 0
 
 

@@ -39,16 +39,17 @@ from kro.graph.evaluation import (
     project,
 )
 from kro.graph.evaluation import Outcome as FrameOutcome
-from kro.logs import get_logger
+from kro.logs import Logger, verbosity
 from kro.refs import JsonObject, NamespacedName
-from kro.runtime import CheckAgain, Cycle, Outcome, Settled
+from kro.runtime import CheckAgain, Cycle, InformerState, Outcome, Settled, retry_delay
 from kro.runtime.client import NotLeadingError
-
-_log = get_logger("instance")
 
 _WAIT_FACTOR = 10
 """What is waited for wakes the instance by an event; looking again is only a safety net."""
-
+_EAGER = 5
+"""So many times what was refused is tried again at the interval, then less and less often."""
+_PATIENCE = 5
+"""The longest pause between two attempts, in intervals: no event tells that a quota has room."""
 
 _DECISIVE = (Verdict.TERMINATING, Verdict.BROKEN, Verdict.CONFLICTING)
 """Verdicts that explain more than a failure of the machinery around them."""
@@ -95,7 +96,7 @@ class Reconciliation:
         except NotLeadingError:
             raise
         except ClusterError as error:
-            report.unmanaged(f"finalizer/labeling failed: {error}")
+            report.unmanaged(f"finalizer/labeling failed: {await self.kind.explain(error)}")
             await self._write_status(None, InstanceState.ACTIVE, failing=True)
             raise
         report.managed()
@@ -119,6 +120,7 @@ class Reconciliation:
                 version=self.kind.settings.version,
             ),
             collection_limit=self.kind.settings.collection_limit,
+            meter=self.kind.meter,
         )
         blocked: BlockedError | None = None
         lingering: list[Member] = []
@@ -188,7 +190,8 @@ class Reconciliation:
         except NotLeadingError:
             raise
         except ClusterError as error:
-            raise BlockedError(f"failed to patch instance with applyset labels: {error}") from error
+            why = await self.kind.explain(error)
+            raise BlockedError(f"failed to patch instance with applyset labels: {why}") from error
 
     # pruning
 
@@ -200,7 +203,8 @@ class Reconciliation:
         try:
             members = await self.children.members(self._name, self.set_id, noted | exact)
         except ClusterError as error:
-            raise BlockedError(f"list orphans failed: {error}") from error
+            why = await self.kind.explain(error)
+            raise BlockedError(f"list orphans failed: {why}") from error
         orphans = [member for member in members if member.uid not in wanted]
         lingering: list[Member] = []
         positions = {node_id: at for at, node_id in enumerate(self.serving.graph.order)}
@@ -223,7 +227,7 @@ class Reconciliation:
         except NotLeadingError:
             raise
         except ClusterError as error:
-            _log.warning("shrinking the inventory failed", error=str(error), **self._keys())
+            self._log.warning("shrinking the inventory failed", error=str(error))
         return lingering
 
     def _exact(self, frame: Frame) -> tuple[Inventory, set[str]]:
@@ -249,6 +253,8 @@ class Reconciliation:
         blocked: BlockedError | None,
         lingering: list[Member],
     ) -> Outcome:
+        if verbosity() >= 3:
+            self._log.debug("nodes", states=outcome.states, verdict=outcome.verdict)
         state = outcome.state
         if outcome.verdict is Verdict.TERMINATING:
             self.report.terminating(outcome.message)
@@ -262,7 +268,7 @@ class Reconciliation:
             names = ", ".join(str(member) for member in lingering)
             self.report.not_ready(f"cluster mutated: waiting for the deletion of {names}")
         else:
-            self.report.ready()
+            self.report.ready(self._unwatched())
         failing = outcome.verdict is not Verdict.WHOLE or blocked is not None
         await self._write_status(frame, state, failing=failing)
         if outcome.verdict in (Verdict.BROKEN, Verdict.CONFLICTING) and outcome.error:
@@ -273,13 +279,24 @@ class Reconciliation:
         self, outcome: FrameOutcome, blocked: BlockedError | None, lingering: list[Member]
     ) -> Outcome:
         interval = self.kind.settings.requeue_s
-        if outcome.verdict is Verdict.WHOLE and blocked is None and not lingering:
+        failed = blocked is not None or outcome.error is not None
+        if not failed:
+            self.memory.succeeded(self._name)
+        if outcome.verdict is Verdict.WHOLE and not failed and not lingering:
             return self._unless_degraded()
         if not interval:
             return Settled()
-        retried = blocked or outcome.error is not None or self.children.degraded()
         why = str(blocked) if blocked else outcome.message
-        return CheckAgain(after_s=interval if retried else interval * _WAIT_FACTOR, why=why)
+        if failed:
+            return CheckAgain(after_s=self._retry_s(interval), why=why)
+        degraded = bool(self.children.degraded())
+        return CheckAgain(after_s=interval if degraded else interval * _WAIT_FACTOR, why=why)
+
+    def _retry_s(self, interval: float) -> float:
+        generation = cast("JsonObject", self.report.live["metadata"]).get("generation")
+        failures = self.memory.failed(self._name, cast("int", generation))
+        late = max(failures - _EAGER, 0) + 1
+        return retry_delay(late, base_s=interval, cap_s=interval * _PATIENCE)
 
     def _unless_degraded(self) -> Outcome:
         problem = self.children.degraded()
@@ -287,15 +304,25 @@ class Reconciliation:
             return Settled()
         return CheckAgain(after_s=60.0, why=f"watches are not whole: {problem}")
 
+    def _unwatched(self) -> str:
+        """Return which of the kinds that the instance depends on may not be watched; or nothing."""
+        refused = self.children.refused()
+        for each in self.kind.coordinator.degraded(self.kind.key(self._name)):
+            if each.state is InformerState.FORBIDDEN:
+                refused.append(f"{each.gvr}: {each.problem}")
+        if not refused:
+            return ""
+        return f"not watched, so looked at once a minute: {'; '.join(dict.fromkeys(refused))}"
+
     async def _write_status(
         self, frame: Frame | None, state: InstanceState, *, failing: bool
     ) -> None:
         """Write the status; on a pass that fails anyway, a failed write is only logged."""
         if frame is None:
-            frame = Frame(self.serving.graph, self.report.live)
-        projection = project(self.serving.graph, frame.bindings)
-        for error in projection.errors:
-            _log.warning("status field left out", error=error.problem, **self._keys())
+            frame = Frame(self.serving.graph, self.report.live, meter=self.kind.meter)
+        projection = project(self.serving.graph, frame.bindings, self.kind.meter)
+        for error in projection.errors if verbosity() >= 1 else ():
+            self._log.debug("status field left out", error=frame.discreet(error).problem)
         try:
             await self.report.write(state, projection.fields, dict(frame.bindings))
         except NotLeadingError:
@@ -303,16 +330,13 @@ class Reconciliation:
         except ClusterError as error:
             if not failing:
                 raise
-            _log.warning("status write failed", error=str(error), **self._keys())
+            self._log.warning("status write failed", error=str(error))
 
     @property
     def _name(self) -> NamespacedName:
         return name_of_instance(self.report.live)
 
-    def _keys(self) -> dict[str, str]:
+    @property
+    def _log(self) -> Logger:
         name = self._name
-        return {
-            "gvr": str(self.kind.mapped.gvr),
-            "namespace": name.namespace,
-            "name": name.name,
-        }
+        return self.kind.log.bind(namespace=name.namespace, name=name.name)

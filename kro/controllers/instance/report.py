@@ -16,6 +16,7 @@ from kro.controllers.instance.status import (
     with_author_conditions,
     write_status,
 )
+from kro.controllers.reporting import cut
 from kro.graph import Graph
 from kro.graph.evaluation import InstanceState, evaluate_conditions, stamp
 from kro.refs import JsonObject, JsonValue
@@ -54,7 +55,7 @@ class Report:
 
     def unmanaged(self, why: str) -> None:
         """Finalizer or labels could not be written, or the finalizer not removed."""
-        self._conditions.set(ConditionType.MANAGED, "False", "ManagementFailed", why)
+        self._conditions.set(ConditionType.MANAGED, "False", "ManagementFailed", cut(why))
 
     def resolved(self) -> None:
         """The graph is there."""
@@ -67,15 +68,16 @@ class Report:
 
     def unresolved(self, why: str) -> None:
         """There is no graph to work with."""
-        self._conditions.set(ConditionType.RESOLVED, "False", "ResolutionFailed", why)
+        self._conditions.set(ConditionType.RESOLVED, "False", "ResolutionFailed", cut(why))
 
-    def ready(self) -> None:
-        """Every resource is there and ready."""
+    def ready(self, note: str = "") -> None:
+        """Every resource is there and ready; `note` tells what may nevertheless go unnoticed."""
+        text = "all resources are created and ready"
         self._conditions.set(
             ConditionType.RESOURCES,
             "True",
             "AllResourcesReady",
-            "all resources are created and ready",
+            f"{text}; {note}" if note else text,
         )
 
     def not_ready(self, why: str) -> None:
@@ -84,12 +86,12 @@ class Report:
             ConditionType.RESOURCES,
             "False",
             "NotReady",
-            f"resource reconciliation failed: {why}",
+            cut(f"resource reconciliation failed: {why}"),
         )
 
     def terminating(self, why: str) -> None:
         """A resource has to disappear before it can be written."""
-        self._conditions.set(ConditionType.RESOURCES, "False", "ResourceDeleting", why)
+        self._conditions.set(ConditionType.RESOURCES, "False", "ResourceDeleting", cut(why))
 
     def suspended(self) -> None:
         """The user wants the resources left alone."""
@@ -102,7 +104,7 @@ class Report:
 
     def deleting(self, why: str = "deleting resources") -> None:
         """The instance and its resources are going."""
-        self._conditions.set(ConditionType.RESOURCES, "Unknown", "UnderDeletion", why)
+        self._conditions.set(ConditionType.RESOURCES, "Unknown", "UnderDeletion", cut(why))
 
     async def write(
         self, state: InstanceState, fields: JsonObject, bindings: dict[str, object]

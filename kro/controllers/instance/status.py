@@ -13,6 +13,7 @@ from kro.controllers.instance.kind import Kind
 from kro.controllers.instance.ownership import is_same
 from kro.controllers.instance.parent import name_of_instance
 from kro.graph.evaluation import InstanceState
+from kro.logs import verbosity
 from kro.refs import JsonObject, JsonValue, NamespacedName
 from kro.runtime.client import ConflictError, NotFoundError
 
@@ -132,19 +133,33 @@ def _report(kind: Kind, before: JsonObject, after: JsonObject) -> None:
         kind.metrics.conditions_persisted(
             kind.mapped.gvr, name_of_instance(after), conditions_of(after)
         )
-    if kind.settings.condition_events and kind.recorder is not None:
-        _record_events(kind, before, after)
+    if verbosity() >= 2 or kind.settings.condition_events:
+        _tell_transitions(kind, before, after)
 
 
-def _record_events(kind: Kind, before: JsonObject, after: JsonObject) -> None:
+def _tell_transitions(kind: Kind, before: JsonObject, after: JsonObject) -> None:
+    """Tell of every condition whose status is another now: to the log, and to the user."""
     statuses = {str(entry["type"]): entry.get("status") for entry in conditions_of(before)}
     for entry in conditions_of(after):
-        name, status = str(entry["type"]), entry.get("status")
-        old = statuses.get(name)
-        if kind.recorder is not None and old != status:
+        condition, status = str(entry["type"]), entry.get("status")
+        old, reason = statuses.get(condition) or "none", entry.get("reason") or ""
+        if old == status:
+            continue
+        if kind.settings.condition_events and kind.recorder is not None:
             kind.recorder.event(
                 after,
                 type="Normal" if status == "True" else "Warning",
-                reason=name,
-                note=f"{old or 'none'} -> {status}: {entry.get('reason') or ''}",
+                reason=condition,
+                note=f"{old} -> {status}: {reason}",
+            )
+        if verbosity() >= 2:
+            name = name_of_instance(after)
+            kind.log.debug(
+                "condition changed",
+                namespace=name.namespace,
+                name=name.name,
+                condition=condition,
+                before=old,
+                after=status,
+                reason=reason,
             )

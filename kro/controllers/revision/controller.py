@@ -191,9 +191,9 @@ class RevisionController:
         """Take the finalizer off, and only then forget the graph."""
         name = NamespacedName("", name_of(revision))
         if has_finalizer(revision, names.FINALIZER):
-            left = await release_finalizer(self._client, REVISIONS, revision, names.FINALIZER)
-            if left is not None:
-                self._revisions.observe(left, writer=name)
+            await release_finalizer(
+                self._client, revision, names.FINALIZER, store=self._revisions, writer=name
+            )
             self._metrics.evicted()
         self._forget(name)
         return Settled()

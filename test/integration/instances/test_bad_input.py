@@ -6,11 +6,15 @@ from __future__ import annotations
 import asyncio
 import time
 
+import orjson
+import pytest
+
 from kro.refs import GVR
-from support.kube import CONFIGMAPS
-from support.lab import Lab
+from support.kube import CONFIGMAPS, WAIT_S
+from support.lab import WIDGETS, Lab, version
 
 QUOTAS = GVR("", "v1", "resourcequotas")
+WEBHOOKS = GVR("admissionregistration.k8s.io", "v1", "validatingwebhookconfigurations")
 
 TWO = """
 schema: {kind: Two, spec: {v: "string | default=x", immutable: "boolean | default=false"}}
@@ -20,6 +24,150 @@ resources:
 - id: bad
   template: {apiVersion: v1, kind: ConfigMap, metadata: {name: "${schema.metadata.name}-bad"}, immutable: "${schema.spec.immutable}", data: {v: "${schema.spec.v}"}}
 """
+FAR = """
+schema: {kind: Far, spec: {ns: string}}
+resources:
+- id: near
+  template: {apiVersion: v1, kind: ConfigMap, metadata: {name: "${schema.metadata.name}"}}
+- id: far
+  template: {apiVersion: v1, kind: ConfigMap, metadata: {name: "${schema.metadata.name}", namespace: "${schema.spec.ns}"}}
+"""
+
+
+async def test_admission_denial(lab: Lab) -> None:
+    """The object and the policy's words are shown; it comes when the policy goes."""
+    await lab.define(TWO)
+    await lab.deny(lab.namespace, suffix="-bad", text="not on my watch")
+    await lab.create("Two", "t")
+    await lab.says("Two", "t", f"ConfigMap {lab.namespace}/t-bad", "not on my watch", state="ERROR")
+    assert await lab.cm("t-good")
+    await lab.allow(lab.namespace)
+    await lab.settled("Two", "t")
+
+
+async def test_admission_webhook_that_is_away(lab: Lab) -> None:
+    """What nobody can judge is refused for the time being, and the others are there already."""
+    await lab.define(TWO)
+    webhook = {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingWebhookConfiguration",
+        "metadata": {"name": lab.namespace},
+        "webhooks": [
+            {
+                "name": "away.lab.example.com",
+                "clientConfig": {"url": "https://127.0.0.1:1/"},
+                "rules": [
+                    {
+                        "apiGroups": [""],
+                        "apiVersions": ["v1"],
+                        "operations": ["CREATE", "UPDATE"],
+                        "resources": ["configmaps"],
+                    }
+                ],
+                "matchConditions": [
+                    {"name": "bad", "expression": "object.metadata.name.endsWith('-bad')"}
+                ],
+                "namespaceSelector": {
+                    "matchLabels": {"kubernetes.io/metadata.name": lab.namespace}
+                },
+                "failurePolicy": "Fail",
+                "sideEffects": "None",
+                "admissionReviewVersions": ["v1"],
+            }
+        ],
+    }
+    await lab.kube.apply(webhook, gvr=WEBHOOKS)
+    end = time.monotonic() + WAIT_S
+    while await lab.may_write("probe-bad"):
+        assert time.monotonic() < end
+        await asyncio.sleep(0.1)  # the API server takes webhooks up in the background
+    await lab.create("Two", "t")
+    await lab.says("Two", "t", f"ConfigMap {lab.namespace}/t-bad", "failed calling webhook")
+    assert await lab.cm("t-good")
+    await lab.kube.delete(WEBHOOKS, lab.namespace)
+    await lab.settled("Two", "t")
+
+
+async def test_missing_namespace(lab: Lab) -> None:
+    """Objects in other namespaces are there; the missing one is named, and awaited."""
+    later = f"{lab.namespace}-later"
+    await lab.define(FAR)
+    await lab.create("Far", "f", {"ns": later})
+    text = f'namespaces "{later}" not found'
+    await lab.says("Far", "f", f"ConfigMap {later}/f", text, state="ERROR")
+    assert await lab.cm("f")
+    await lab.kube.namespace(later)
+    await lab.settled("Far", "f")
+
+
+async def test_evaluation_error(lab: Lab) -> None:
+    """What is there is left as it is, every part of it, until the data are such as can be used."""
+    await lab.define("""
+schema: {kind: Part, spec: {v: string, n: integer}}
+resources:
+- id: good
+  template: {apiVersion: v1, kind: ConfigMap, metadata: {name: "${schema.metadata.name}-good"}, data: {v: "${schema.spec.v}"}}
+- id: bad
+  template: {apiVersion: v1, kind: ConfigMap, metadata: {name: "${schema.metadata.name}-bad"}, data: {v: "${string(10 / schema.spec.n)}"}}
+""")
+    await lab.create("Part", "p", {"v": "1", "n": 5})
+    await lab.settled("Part", "p")
+    before = {name: version(cm) for name, cm in (await lab.cms()).items()}
+    await lab.edit("Part", "p", v="2", n=0)
+    await lab.says("Part", "p", 'node "bad"', "10 / schema.spec.n", "division", state="ERROR")
+    assert {name: version(cm) for name, cm in (await lab.cms()).items()} == before
+    await lab.edit("Part", "p", n=1)
+    await lab.settled("Part", "p")
+    assert (await lab.until_cm("p-bad"))["data"] == {"v": "10"}
+    assert (await lab.until_cm("p-good"))["data"] == {"v": "2"}
+
+
+async def test_collection_above_the_limit(lab: Lab) -> None:
+    """The items that there are stay as they are, and so does everything beside them."""
+    await lab.define("""
+schema: {kind: Many, spec: {n: integer}}
+resources:
+- id: one
+  template: {apiVersion: v1, kind: ConfigMap, metadata: {name: "${schema.metadata.name}"}}
+- id: cells
+  forEach: [{i: "${lists.range(schema.spec.n)}"}]
+  template: {apiVersion: v1, kind: ConfigMap, metadata: {name: "${schema.metadata.name}-${string(i)}"}}
+""")
+    await lab.create("Many", "m", {"n": 2})
+    await lab.settled("Many", "m")
+    before = {name: version(cm) for name, cm in (await lab.cms()).items()}
+    await lab.edit("Many", "m", n=1001)
+    text = "collection size of 1001 is over the maximum collection size of 1000"
+    await lab.says("Many", "m", 'node "cells"', text, state="ERROR")
+    assert {name: version(cm) for name, cm in (await lab.cms()).items()} == before
+    await lab.edit("Many", "m", n=3)
+    await lab.settled("Many", "m")
+    assert sorted(await lab.cms()) == ["m", "m-0", "m-1", "m-2"]
+
+
+@pytest.mark.parametrize("levels", [201, 300, 1200])
+async def test_nested_too_deep(lab: Lab, levels: int) -> None:
+    """The expression that copies it is named, the others are there, and a shallower value heals it."""
+    await lab.define("""
+schema: {kind: Deep, spec: {o: object, v: "string | default=x"}, status: {v: "${schema.spec.v}"}}
+resources:
+- id: good
+  template: {apiVersion: v1, kind: ConfigMap, metadata: {name: "${schema.metadata.name}"}}
+- id: deep
+  template: {apiVersion: lab.example.com/v1, kind: Widget, metadata: {name: "${schema.metadata.name}"}, spec: {config: "${schema.spec.o}"}}
+""")
+    await lab.create("Deep", "d", {"o": {"a": 1}})
+    await lab.settled("Deep", "d")
+    nested = orjson.Fragment('{"a":' * levels + "1" + "}" * levels)
+    await lab.kube.merge(lab.gvr("Deep"), "d", {"spec": {"o": nested}}, lab.namespace)
+    live = await lab.says("Deep", "d", 'node "deep"', "nested", state="ERROR")
+    assert live["status"]["v"] == "x"
+    assert await lab.cm("d")
+    await lab.edit("Deep", "d", o={"a": 2})
+    await lab.settled("Deep", "d")
+    found = await lab.kube.get(WIDGETS, "d", lab.namespace)
+    assert found is not None
+    assert found["spec"]["config"] == {"a": 2}
 
 
 async def test_immutable_field(lab: Lab) -> None:
@@ -105,6 +253,9 @@ resources:
         await lab.create("Named", "n", {"name": name})
         await lab.says("Named", "n", name, state="ERROR")
         assert await lab.cm("n-good")
+    await lab.edit("Named", "n", name="x" * 600_000)
+    live = await lab.says("Named", "n", "xxx", state="ERROR")
+    assert len(str(live["status"])) < 100_000
     await lab.edit("Named", "n", name="valid")
     await lab.settled("Named", "n")
     assert await lab.cm("valid")
@@ -114,14 +265,7 @@ async def test_namespace_that_is_going(lab: Lab) -> None:
     """A namespace being deleted takes no new objects; the server's words are shown."""
     b = await lab.other_namespace("b")
     await lab.kube.delete(GVR("", "v1", "namespaces"), b)
-    await lab.define("""
-schema: {kind: Far, spec: {ns: string}}
-resources:
-- id: near
-  template: {apiVersion: v1, kind: ConfigMap, metadata: {name: "${schema.metadata.name}"}}
-- id: far
-  template: {apiVersion: v1, kind: ConfigMap, metadata: {name: "${schema.metadata.name}", namespace: "${schema.spec.ns}"}}
-""")
+    await lab.define(FAR)
     await lab.create("Far", "f", {"ns": b})
     await lab.says("Far", "f", "because it is being terminated", state="ERROR")
     assert await lab.cm("f")

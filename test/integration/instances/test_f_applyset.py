@@ -225,6 +225,23 @@ async def test_f_07_simultaneous_claims(lab: Lab) -> None:
     await lab.settled("Claim", winner)
 
 
+async def test_f_07_items_of_collections_are_not_taken(lab: Lab) -> None:
+    """An item is as much its owner's as any other object; its siblings are there."""
+    await rivals(lab)
+    await lab.define("""
+schema: {kind: Row, spec: {names: "[]string"}}
+resources:
+- id: cells
+  forEach: [{n: "${schema.spec.names}"}]
+  template: {apiVersion: v1, kind: ConfigMap, metadata: {name: "${n}"}, data: {who: row}}
+""")
+    await lab.create("Row", "r", {"names": ["first", "t"]})
+    text = "collection item 1: resource belongs to a different ApplySet"
+    await lab.says("Row", "r", text, state="ERROR")
+    assert (await lab.until_cm("first"))["data"] == {"who": "row"}
+    assert (await lab.until_cm("t"))["data"] == {"who": "one"}
+
+
 async def test_f_08_adoption(lab: Lab) -> None:
     """An object of nobody becomes ours, keeps what it had, and goes with the instance."""
     await lab.define(CLAIM)
@@ -430,6 +447,33 @@ async def test_f_16_terminating_orphan(lab: Lab) -> None:
     await lab.let_go(CONFIGMAPS, "s-more")
     await lab.gone_cm("s-more")
     await lab.settled("Stall", "s")
+
+
+async def test_f_16_terminating_orphan_of_another_kind(lab: Lab) -> None:
+    """The inventory keeps its kind as long as it is there, and a deletion waits for it."""
+    await lab.define("""
+schema: {kind: Both, spec: {more: "boolean | default=true"}}
+resources:
+- id: base
+  template: {apiVersion: v1, kind: ConfigMap, metadata: {name: "${schema.metadata.name}"}}
+- id: more
+  includeWhen: ["${schema.spec.more}"]
+  template: {apiVersion: v1, kind: Secret, metadata: {name: "${schema.metadata.name}"}}
+""")
+    for name in ("b", "c"):
+        await lab.create("Both", name)
+        await lab.settled("Both", name)
+        await lab.hold(SECRETS, name)
+        await lab.edit("Both", name, more=False)
+        live = await lab.says("Both", name, "cluster mutated", f"Secret {lab.namespace}/{name}")
+        assert group_kinds(live) == "ConfigMap,Secret"
+    await lab.let_go(SECRETS, "b")
+    assert group_kinds(await lab.settled("Both", "b")) == "ConfigMap"
+    await lab.delete("Both", "c")
+    live = await lab.until("Both", "c", lambda obj: state(obj) == "DELETING")
+    assert names.FINALIZER in live["metadata"]["finalizers"]
+    await lab.let_go(SECRETS, "c")
+    await lab.gone("Both", "c")
 
 
 async def test_f_17_kind_that_goes_and_comes_back(lab: Lab) -> None:

@@ -123,6 +123,22 @@ resources:
     assert live["status"]["o"] == {"list": ["one"]}
 
 
+async def test_g_broken_status_field(lab: Lab) -> None:
+    """It is left out, and takes neither the other fields nor the conditions along."""
+    await lab.define("""
+schema: {kind: Half, spec: {n: integer}, status: {bad: "${10 / schema.spec.n}", good: "${cm.metadata.name}"}}
+resources:
+- id: cm
+  template: {apiVersion: v1, kind: ConfigMap, metadata: {name: "${schema.metadata.name}"}}
+""")
+    await lab.create("Half", "h", {"n": 0})
+    live = await lab.settled("Half", "h")
+    assert live["status"]["good"] == "h"
+    assert "bad" not in live["status"]
+    await lab.edit("Half", "h", n=5)
+    await lab.until("Half", "h", lambda obj: obj["status"].get("bad") == 2)
+
+
 async def test_g_05_schema_alone_and_both(lab: Lab) -> None:
     """What needs no resource is there while resources are pending."""
     await lab.define("""

@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 from kro import names
-from kro.refs import NamespacedName
+from kro.refs import GVR, NamespacedName
 from support.kube import CONFIGMAPS, CRDS, DEFINITIONS, NAMESPACES, condition
 from support.lab import HOLD, Lab, is_established, is_served, labels_of, state, uid
+
+JOBS = GVR("batch", "v1", "jobs")
 
 CHAIN = """
 schema: {kind: Chain, spec: {}, status: {last: "${c.data.v}"}}
@@ -426,3 +428,27 @@ async def test_h_hold_is_a_finalizer_of_others(lab: Lab) -> None:
     found = await lab.until_cm("m1-note", lambda cm: cm["data"]["text"] == "y")
     assert found["metadata"]["finalizers"] == [HOLD]
     await lab.let_go(CONFIGMAPS, "m1-note")
+
+
+async def test_h_kind_decides_the_propagation(lab: Lab) -> None:
+    """A Job is deleted as by default: its Pods stay, which the API server notes on it."""
+    await lab.define("""
+schema: {kind: Batch, spec: {}}
+resources:
+- id: job
+  template:
+    apiVersion: batch/v1
+    kind: Job
+    metadata: {name: "${schema.metadata.name}"}
+    spec:
+      template:
+        spec: {restartPolicy: Never, containers: [{name: c, image: registry.k8s.io/pause:3.9}]}
+""")
+    await lab.create("Batch", "b")
+    await lab.settled("Batch", "b")
+    await lab.delete("Batch", "b")
+    found = await lab.kube.until(JOBS, "b", terminating, lab.namespace)
+    assert found["metadata"]["finalizers"] == ["orphan"]
+    # No garbage collector runs here: finish what it would do.
+    await lab.kube.merge(JOBS, "b", {"metadata": {"finalizers": None}}, lab.namespace)
+    await lab.gone("Batch", "b")

@@ -59,6 +59,27 @@ async def test_i_01_invalid_edits_of_a_definition(lab: Lab) -> None:
     await lab.until_cm("m1-note", lambda cm: cm["data"].get("extra") == "1")
 
 
+async def test_i_refused_crd_change(lab: Lab) -> None:
+    """The latest graph that compiles serves, also where the schema of the kind could not follow."""
+    text = """
+schema: {{kind: Shape, spec: {{v: string{more}}}}}
+resources:
+- id: cm
+  template: {{apiVersion: v1, kind: ConfigMap, metadata: {{name: "${{schema.metadata.name}}"}}, data: {{v: "{data}"}}}}
+"""
+    name = await lab.define(text.format(more=", gone: string", data="${schema.spec.v}"))
+    await lab.create("Shape", "s", {"v": "1", "gone": "x"})
+    await lab.settled("Shape", "s")
+    await lab.define(text.format(more="", data="new ${schema.spec.v}"), active=False)
+    await lab.kube.until(
+        DEFINITIONS, name, lambda obj: "breaking" in condition(obj, "KindReady")["message"]
+    )
+    await lab.edit("Shape", "s", v="2")
+    live = await lab.settled("Shape", "s")
+    assert live["spec"] == {"v": "2", "gone": "x"}
+    assert (await lab.until_cm("s"))["data"] == {"v": "new 2"}
+
+
 async def test_i_02_definition_edits_reach_all_instances(lab: Lab) -> None:
     """Without anybody touching an instance."""
     await lab.define(MEMO)

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest_asyncio
 
-from kro.controllers.instance import Serving, Unavailable
+from kro.controllers.instance import InstanceSettings, Serving, Unavailable
 from kro.refs import NamespacedName
+from kro.runtime import CheckAgain, Settled
 from support.inprocess import InProcess, in_process
 from support.kube import CONFIGMAPS, condition
 from support.lab import Lab, state
@@ -36,6 +37,21 @@ resources:
 - id: cms
   forEach: [{i: "${lists.range(schema.spec.n)}"}]
   template: {apiVersion: v1, kind: ConfigMap, metadata: {name: "${schema.metadata.name}-${string(i)}"}}
+"""
+
+READER = """
+schema: {kind: Reader, spec: {}}
+resources:
+- id: src
+  externalRef: {apiVersion: v1, kind: ConfigMap, metadata: {name: ext}}
+- id: copy
+  template: {apiVersion: v1, kind: ConfigMap, metadata: {name: "${schema.metadata.name}-copy"}, data: {v: "${src.data.v}"}}
+"""
+ELSEWHERE = """
+schema: {kind: Elsewhere, spec: {ns: string}}
+resources:
+- id: cm
+  template: {apiVersion: v1, kind: ConfigMap, metadata: {name: "${schema.metadata.name}", namespace: "${schema.spec.ns}"}}
 """
 
 
@@ -77,6 +93,7 @@ async def test_one_child_costs_four_requests(stage: tuple[InProcess, Lab]) -> No
     await lab.delete("One", "x")
     await lab.gone("One", "x")
     assert await quiet(controller) == {"delete configmaps": 1, "patch ones": 1}
+    assert controller.forgotten.names == [NamespacedName(lab.namespace, "x")]
 
 
 async def test_chain_costs_one_request_a_link(stage: tuple[InProcess, Lab]) -> None:
@@ -126,6 +143,51 @@ async def test_scaling_a_collection_costs_its_items(stage: tuple[InProcess, Lab]
         "delete configmaps": 15,
         "update manies": 1,
     }
+
+
+async def test_refusals_are_retried_less_and_less_often(stage: tuple[InProcess, Lab]) -> None:
+    """Nothing tells when a namespace comes, so it is looked for; an edit begins anew."""
+    controller, lab = stage
+    graph = await controller.serve(lab, ELSEWHERE)
+    gvr, name = graph.instance.mapped.gvr, NamespacedName(lab.namespace, "x")
+    await lab.create("Elsewhere", "x", {"ns": f"{lab.namespace}-later"})
+    await lab.says("Elsewhere", "x", "not found", state="ERROR")
+
+    async def pause_s() -> float:
+        outcome = await controller.settle(gvr, name)
+        assert isinstance(outcome, CheckAgain)
+        return outcome.after_s
+
+    assert [await pause_s() for _ in range(8)] == [3, 3, 3, 3, 6, 12, 15, 15]
+    await lab.edit("Elsewhere", "x", ns=f"{lab.namespace}-never")
+    await lab.says("Elsewhere", "x", f"{lab.namespace}-never", state="ERROR")
+    assert await pause_s() == 3
+    await lab.kube.namespace(f"{lab.namespace}-never")
+    await controller.settle(gvr, name)
+    await lab.settled("Elsewhere", "x")
+
+
+async def test_without_an_interval_only_events_wake(cluster: Any) -> None:
+    """Neither a wait nor a failure is looked at again by itself; what is waited for is an event."""
+    settings = InstanceSettings(requeue_s=0)
+    async with in_process(cluster.kubeconfig, settings) as (controller, lab):
+        graph = await controller.serve(lab, READER)
+        gvr, name = graph.instance.mapped.gvr, NamespacedName(lab.namespace, "x")
+        await lab.create("Reader", "x")
+        await lab.says("Reader", "x", "waiting for external reference")
+        assert await controller.settle(gvr, name) == Settled()
+        await lab.put_cm("ext", {"v": "1"})
+        await lab.settled("Reader", "x")
+        await lab.deny(lab.namespace, suffix="-copy", text="no copies")
+        await lab.put_cm("ext", {"v": "2"})
+        await lab.says("Reader", "x", "no copies", state="ERROR")
+        assert await controller.settle(gvr, name) == Settled()
+        await lab.allow(lab.namespace)
+        controller.explain(gvr, Unavailable("latest issued graph revision 7 is pending"))
+        await lab.says("Reader", "x", "revision 7")
+        assert await controller.settle(gvr, name) == CheckAgain(
+            after_s=60.0, why="latest issued graph revision 7 is pending"
+        )
 
 
 async def test_g_19_no_graph_keeps_the_rest_of_the_status(stage: tuple[InProcess, Lab]) -> None:

@@ -1,5 +1,5 @@
 # ruff: noqa: E501 - definitions stand here as authors write them
-"""Scenarios that need a controller of their own: restarts, upgrades, crashes, a feature gate.
+"""Scenarios that need a controller of their own: restarts, upgrades, feature gates.
 
 Source: spec instance-runtime.md §8, §10: A-18, H-12, I-06, I-07, I-13, J-01 to J-03.
 """
@@ -20,7 +20,6 @@ from support.lab import (
     WIDGETS,
     Lab,
     annotations_of,
-    group_kinds,
     is_settled,
     labels_of,
     uid,
@@ -186,81 +185,6 @@ async def test_i_13_taking_over_from_an_earlier_version(lab: Lab, process: Opera
     await lab.gone("Chain", "x")
     await lab.create("Chain", "x")
     await lab.settled("Chain", "x")
-
-
-async def test_killed_after_any_write_of_a_creation(lab: Lab, process: Operator) -> None:
-    """Wherever it is cut off, all objects are there in the end, once, and none is made anew."""
-    await lab.define(CHAIN)
-    for writes in range(1, 11):
-        name = f"x{writes}"
-        await lab.create("Chain", name, {"v": str(writes)})
-        await killed_after(lab, process, name, writes)
-        early = {name: uid(cm) for name, cm in (await children(lab, name)).items()}
-        process.start()
-        live = await lab.settled("Chain", name)
-        found = await children(lab, name)
-        assert sorted(found) == [f"{name}-{end}" for end in ("a", "b", "m0", "m1", "m2")]
-        assert early.items() <= {name: uid(cm) for name, cm in found.items()}.items()
-        assert group_kinds(live) == "ConfigMap,Secret"
-
-
-async def test_killed_after_any_write_of_an_update(lab: Lab, process: Operator) -> None:
-    """An edit that changes, prunes and shrinks ends in the same state."""
-    await lab.define(CHAIN)
-    for writes in range(1, 9):
-        name = f"x{writes}"
-        await lab.create("Chain", name, {"v": "old"})
-        await lab.settled("Chain", name)
-        before = {name: uid(cm) for name, cm in (await children(lab, name)).items()}
-        await lab.edit("Chain", name, v="new", n=1)
-        await killed_after(lab, process, name, writes)
-        process.start()
-        await lab.settled("Chain", name)
-        found = await children(lab, name)
-        assert sorted(found) == [f"{name}-a", f"{name}-b", f"{name}-m0"]
-        assert {cm["data"]["v"] for cm in found.values()} == {"new"}
-        assert {name: uid(cm) for name, cm in found.items()}.items() <= before.items()
-
-
-async def test_killed_after_any_write_of_a_deletion(lab: Lab, process: Operator) -> None:
-    """Everything goes, and nothing comes back."""
-    await lab.define(CHAIN)
-    for writes in range(1, 8):
-        name = f"x{writes}"
-        await lab.create("Chain", name)
-        await lab.settled("Chain", name)
-        await lab.delete("Chain", name)
-        await killed_after(lab, process, name, writes)
-        process.start()
-        await lab.gone("Chain", name)
-        assert await children(lab, name) == {}
-        assert await lab.kube.get(SECRETS, f"{name}-c", lab.namespace) is None
-
-
-async def children(lab: Lab, name: str) -> dict[str, Any]:
-    """Return the config maps of one instance by name."""
-    return {key: cm for key, cm in (await lab.cms()).items() if key.startswith(f"{name}-")}
-
-
-async def killed_after(lab: Lab, process: Operator, name: str, writes: int) -> None:
-    """Kill the controller as soon as so many objects of one instance have moved."""
-    moved: set[tuple[str, str]] = set()
-    end = time.monotonic() + 5
-    while len(moved) < writes and time.monotonic() < end and not await _finished(lab, name):
-        for gvr in (CONFIGMAPS, SECRETS, lab.gvr("Chain")):
-            page = await lab.kube.client.list(gvr, namespace=lab.namespace)
-            items: list[Any] = list(page.items)
-            moved |= {
-                (item["metadata"]["name"], version(item))
-                for item in items
-                if item["metadata"]["name"].split("-")[0] == name
-            }
-    process.kill()
-
-
-async def _finished(lab: Lab, name: str) -> bool:
-    found = await lab.kube.get(lab.gvr("Chain"), name, lab.namespace)
-    return found is None or is_settled(found)
 
 
 OPT = """

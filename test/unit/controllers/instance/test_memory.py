@@ -120,3 +120,18 @@ def test_only_current_children_are_remembered() -> None:
     memory = remembered()
     memory.keep_only(INSTANCE, [])
     assert not memory.holds(INSTANCE, KEY, DESIRED, ANSWER)
+
+
+def test_failures_are_counted_until_one_succeeds_or_an_edit() -> None:
+    """How long to wait depends on how often the present spec has failed."""
+    memory, name = Memory(), NamespacedName("team-a", "x")
+    assert [memory.failed(name, 1), memory.failed(name, 1)] == [1, 2]
+    assert memory.failed(name, 2) == 1
+    memory.succeeded(name)
+    assert memory.failed(name, 2) == 1
+
+
+def test_what_cannot_be_written_is_never_taken_for_written() -> None:
+    """Such an object is held by nothing, not even by what was remembered of another one."""
+    impossible = {**DESIRED, "data": {"a": "\udc00"}}
+    assert not remembered().holds(INSTANCE, KEY, impossible, ANSWER)
