@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import Final, TypeAlias
 
-from kro import __version__
+from kro import __version__, names
+from kro.controllers.access import denial, own_needs
 from kro.controllers.compiler import Compiler
 from kro.controllers.crd import CRDS, claimed_crd, is_owned, owner_of
 from kro.controllers.definition import (
@@ -22,6 +23,7 @@ from kro.controllers.definition import (
 from kro.controllers.events import crd_moved, enqueue_concerned
 from kro.controllers.instance import Claims, InstanceController, InstanceSettings
 from kro.controllers.kinds import CRD_SCOPE, KIND_INDEX, Kinds, kind_key, mappings
+from kro.controllers.preflight import Preflight
 from kro.controllers.revision import (
     REVISIONS,
     SNAPSHOT_INDEX,
@@ -33,18 +35,19 @@ from kro.controllers.revision import (
 )
 from kro.errors import KroError
 from kro.graph import Gates, Limits
-from kro.logs import get_logger
+from kro.logs import Logger, get_logger
 from kro.metrics import Metrics
+from kro.metrics.labels import resource_label
+from kro.metrics.passes import DefinitionRecorder, RevisionRecorder, SchemaRecorder
 from kro.metrics.recorders import (
+    INSTANCE_QUEUE,
     ClientRecorder,
     ControllerRecorder,
     CoordinatorRecorder,
-    DefinitionRecorder,
+    GateRecorder,
     InformerRecorder,
-    InstanceRecorder,
     QueueRecorder,
     RegistryRecorder,
-    RevisionRecorder,
 )
 from kro.refs import GVK, GVR, Mapped, NamespacedName
 from kro.runtime import (
@@ -54,7 +57,9 @@ from kro.runtime import (
     Discovery,
     Event,
     Informers,
+    InformerState,
     KindNotServedError,
+    LineWriter,
     LoopClock,
     LoopHealth,
     Manager,
@@ -64,6 +69,8 @@ from kro.runtime import (
     Recorder,
     Registry,
     RegistrySettings,
+    Sampling,
+    Scope,
     Slots,
     Stage,
     Stored,
@@ -78,8 +85,10 @@ from kro.runtime.client import (
     load_config,
     pod_namespace,
 )
+from kro.runtime.client import Limits as ClientLimits
 from kro.runtime.leader import LeaderElector
 from kro.runtime.lease import LeaseSettings
+from kro.runtime.open_files import watch_budget
 from kro.runtime.server import Address, Handler, HttpServer, Probes, metrics_handler, parse_address
 from kro.settings import Settings
 
@@ -87,14 +96,18 @@ LEASE: Final = "controller.kro.run"
 DEFINITION_CONTROLLER: Final = "ResourceGraphDefinition"
 REVISION_CONTROLLER: Final = "graphrevision"
 FIRST_LOAD_S: Final = 60.0
+FOR_EVER_S: Final = 10 * 365 * 86_400.0
+WATCHES: Final = 600
+TAGGED_LEVEL: Final = 2
+"""From which verbosity on the API server's audit log tells passes apart."""
 USER_AGENT: Final = f"kro/{__version__}"
 
 
 Handles: TypeAlias = Callable[[Event], None]
 
 
-class NoLeaseNamespaceError(KroError):
-    """Leader election was asked for, and nothing says where its lease is to be."""
+class ElectionSettingsError(KroError):
+    """Leader election was asked for in a way that cannot work."""
 
     reason = "InvalidConfiguration"
 
@@ -115,15 +128,24 @@ class Parts:
         self._metrics = metrics
         self._clock = clock
         self._claims = Claims()
+        self._leads = False
+        self._kind_metrics = RegistryRecorder(metrics)
         log = get_logger("client")
-        slots = Slots(settings.instance_workers, clock=clock)
+        self.slots = slots = Slots(settings.instance_workers, clock=clock)
         observer = ClientRecorder(
             metrics,
             warned=lambda text: log.warning("warned", text=text),
             throttled=slots.throttled,
         )
-        transport = Transport(config, user_agent=USER_AGENT, observer=observer)
-        self.client = Client(transport, gate=gate) if gate else Client(transport)
+        self.transport = transport = Transport(
+            config,
+            user_agent=USER_AGENT,
+            limits=ClientLimits(watches=watch_budget(WATCHES)),
+            observer=observer,
+            tagged=settings.log_level is not None and settings.log_level >= TAGGED_LEVEL,
+        )
+        counted = GateRecorder(metrics, gate) if gate else None
+        self.client = Client(transport, gate=counted) if counted else Client(transport)
         self.discovery = Discovery(self.client)
         self.recorder = Recorder(self.client, clock=clock)
         self.informers = Informers(
@@ -131,12 +153,14 @@ class Parts:
             clock=clock,
             served=self._is_served,
             metrics=InformerRecorder(metrics),
+            moved=self._informer_moved,
         )
+        self.preflight = Preflight(client=self.client, clock=clock)
         self.registry = Registry(
             informers=self.informers,
             clock=clock,
             slots=slots,
-            metrics=RegistryRecorder(metrics),
+            metrics=self._kind_metrics,
             settings=RegistrySettings(
                 concurrency=settings.instance_workers,
                 backoff=BackoffSettings(
@@ -146,7 +170,7 @@ class Parts:
                     burst=settings.retry_burst,
                 ),
                 resync_s=settings.resync_period_s,
-                drain_s=settings.graceful_shutdown_timeout_s,
+                drain_s=_drain_s(settings),
             ),
         )
         self.coordinator = Coordinator(
@@ -156,6 +180,7 @@ class Parts:
             metrics=CoordinatorRecorder(metrics),
         )
         self.registry.coordinator = self.coordinator
+        self._served = ServedKinds(registry=self.registry, make=self._instance_controller)
         crd_indexes = {KIND_INDEX: kind_key, OWNER_INDEX: _owner}
         watch = self.informers.watch
         self._crds = watch(CRDS, CRD_SCOPE, owner="definitions", indexes=crd_indexes)
@@ -166,12 +191,24 @@ class Parts:
             REVISIONS, owner="definitions", indexes={SNAPSHOT_INDEX: snapshot_name}
         )
         self._compose()
+        self.sampling = Sampling(
+            controllers=self._watched_controllers,
+            informers=self.informers,
+            label=resource_label,
+            clock=clock,
+            shown=metrics.sampled,
+        )
 
     def _compose(self) -> None:
         """Make the controllers of definitions and revisions, and feed them."""
         settings, metrics = self._settings, self._metrics
         of_definitions, of_revisions = DefinitionRecorder(metrics), RevisionRecorder(metrics)
-        kinds = Kinds(client=self.client, crds=self._crds, discovery=self.discovery)
+        kinds = Kinds(
+            client=self.client,
+            crds=self._crds,
+            discovery=self.discovery,
+            metrics=SchemaRecorder(metrics),
+        )
         compiled = CompiledRevisions(moved=of_revisions.moved)
         compiler = Compiler(
             kinds=kinds,
@@ -181,13 +218,16 @@ class Parts:
             ),
             gates=Gates(omit=settings.gates().CELOmitFunction),
         )
-        passes = DefinitionController(
+        self._passes = passes = DefinitionController(
             client=self.client,
             clock=self._clock,
             definitions=self._definitions,
             kind=GeneratedKind(
                 crds=GeneratedCrds(client=self.client, crds=self._crds),
-                served=ServedKinds(registry=self.registry, make=self._instance_controller),
+                served=self._served,
+                preflight=self.preflight,
+                retry=self.informers.retry,
+                clock=self._clock,
                 progress_s=settings.progress_requeue_delay_s,
             ),
             issuer=Issuer(
@@ -204,7 +244,10 @@ class Parts:
             progress_s=settings.progress_requeue_delay_s,
         )
         self.definitions = self._controller(
-            DEFINITION_CONTROLLER, passes.reconcile, settings.definition_workers
+            DEFINITION_CONTROLLER,
+            passes.reconcile,
+            settings.definition_workers,
+            log=_controller_log("rgd-controller", DEFINITION_CONTROLLER, names.DEFINITION_KIND),
         )
         revisions = RevisionController(
             client=self.client,
@@ -216,11 +259,26 @@ class Parts:
             published=lambda name: self.definitions.enqueue(NamespacedName("", name)),
         )
         self.revisions = self._controller(
-            REVISION_CONTROLLER, revisions.reconcile, settings.revision_workers
+            REVISION_CONTROLLER,
+            revisions.reconcile,
+            settings.revision_workers,
+            log=_controller_log(
+                "graphrevision-controller", REVISION_CONTROLLER, names.REVISION_KIND
+            ),
         )
         self._feed(passes, revisions, kinds)
 
-    def _controller(self, name: str, reconcile: Reconcile, workers: int) -> Controller:
+    def _watched_controllers(self) -> list[tuple[str, str, Controller]]:
+        """Return label, name of the queue, and controller, for all that live."""
+        fixed = [(each.name, each.name, each) for each in (self.definitions, self.revisions)]
+        return fixed + [
+            (resource_label(micro.gvr), INSTANCE_QUEUE, micro.controller)
+            for micro in self.registry.live()
+        ]
+
+    def _controller(
+        self, name: str, reconcile: Reconcile, workers: int, *, log: Logger
+    ) -> Controller:
         return Controller(
             name,
             reconcile,
@@ -229,6 +287,7 @@ class Parts:
             backoff=BackoffSettings(base_s=0.005, rate=10.0, burst=100),
             metrics=ControllerRecorder(self._metrics, name, workers=workers),
             queue_metrics=QueueRecorder(self._metrics, name),
+            log=log,
         )
 
     def _feed(
@@ -241,15 +300,11 @@ class Parts:
 
         def once_whole(*handlers: Handles) -> Handles:
             def handle(event: Event) -> None:
-                if self._is_whole():
+                if self._acts():
                     for handler in handlers:
                         handler(event)
 
             return handle
-
-        def begin() -> None:
-            if self._is_whole():
-                self._begin(passes)
 
         def concerned(stored: Stored) -> Iterable[NamespacedName]:
             return passes.concerned(stored.object())
@@ -262,14 +317,14 @@ class Parts:
             yield NamespacedName("", definition_of(stored.object()))
 
         own = enqueue_object(self.definitions, wants=passes.wants)
-        self._definitions.add_handler(once_whole(own), on_synced=begin)
+        self._definitions.add_handler(once_whole(own), on_synced=self._begin)
         self._revisions.add_handler(
             once_whole(
                 enqueue_object(self.revisions),
                 enqueue_concerned(self.revisions, revisions.heirs),
                 enqueue_concerned(self.definitions, frozen),
             ),
-            on_synced=begin,
+            on_synced=self._begin,
         )
         self._crds.add_handler(
             once_whole(
@@ -277,20 +332,24 @@ class Parts:
                 enqueue_concerned(self.definitions, concerned, wants=crd_moved),
                 enqueue_concerned(self.revisions, compiled_with, wants=crd_moved),
             ),
-            on_synced=begin,
+            on_synced=self._begin,
         )
 
-    def _is_whole(self) -> bool:
-        return all(store.synced for store in (self._definitions, self._revisions, self._crds))
+    def _acts(self) -> bool:
+        """Whether events count: this process leads, and all stores are whole."""
+        stores = (self._definitions, self._revisions, self._crds)
+        return self._leads and all(store.synced for store in stores)
 
-    def _begin(self, passes: DefinitionController) -> None:
-        """Look at everything once: revisions first, for definitions wait for them."""
+    def _begin(self) -> None:
+        """Look at everything once, if all is there: revisions first, definitions wait for them."""
+        if not self._acts():
+            return
         for name in self._revisions.keys():  # noqa: SIM118 - a lister is no mapping
             self.revisions.enqueue(name, Priority.SWEEP)
         for name in self._definitions.keys():  # noqa: SIM118 - a lister is no mapping
             self.definitions.enqueue(name, Priority.SWEEP)
         for crd in self._crds.list():
-            for name in passes.concerned(crd):
+            for name in self._passes.concerned(crd):
                 self.definitions.enqueue(name, Priority.SWEEP)
 
     def _revisions_of(self, definition: str) -> list[NamespacedName]:
@@ -298,11 +357,17 @@ class Parts:
         return [NamespacedName("", name_of(revision)) for revision in found]
 
     async def settle(self) -> None:
-        """Keep the collector away from what the process starts with, once that is loaded."""
+        """Begin to act; say what the process lacks; then keep the collector away from the rest."""
+        self._leads = True
+        self._begin()  # what a standby has loaded already
+        needs = own_needs(allow_crd_deletion=self._settings.allow_crd_deletion)
+        missing = await self.preflight.missing("", needs)
+        if missing:
+            get_logger("setup").error("rights are missing", error=denial(missing))
         for informed in (self._definitions, self._revisions, self._crds):
             if not await informed.wait_synced(FIRST_LOAD_S):
                 get_logger("setup").error(
-                    "cannot watch", gvr=str(informed.gvr), problem=informed.problem or "not loaded"
+                    "cannot watch", gvr=str(informed.gvr), error=informed.problem or "not loaded"
                 )
         freeze_collector()
         await asyncio.get_running_loop().create_future()
@@ -315,6 +380,15 @@ class Parts:
         for mapped in mappings(crd.object()).values():
             self.discovery.forget(mapped.gvr.group, mapped.gvr.version)
             self.informers.retry(mapped.gvr)
+
+    def _informer_moved(
+        self, gvr: GVR, scope: Scope, before: InformerState, after: InformerState
+    ) -> None:
+        """Let definitions hear when a kind that they use begins to work, or stops."""
+        if after is InformerState.FORBIDDEN:
+            self.preflight.doubt()
+        for name in self._served.moved(gvr, scope, before, after):
+            self.definitions.enqueue(NamespacedName("", name))
 
     def _instance_controller(self, gvk: GVK, mapped: Mapped) -> InstanceController:
         gates = self._settings.gates()
@@ -335,7 +409,9 @@ class Parts:
                 condition_metrics=gates.InstanceConditionMetrics,
             ),
             recorder=self.recorder.component(f"kro/{mapped.gvr.resource}.{gvk.group}-controller"),
-            metrics=InstanceRecorder(self._metrics),
+            metrics=self._kind_metrics.instances(gvk, mapped.gvr),
+            meter=self._metrics.evaluations,
+            explain=self.preflight.explain,
         )
 
     async def _is_served(self, gvr: GVR) -> bool:
@@ -346,15 +422,27 @@ class Parts:
         return True
 
 
+def _controller_log(name: str, controller: str, kind: str) -> Logger:
+    return get_logger(
+        name, controller=controller, controllerGroup=names.KRO_GROUP, controllerKind=kind
+    )
+
+
 def _owner(stored: Stored) -> str | None:
     crd = stored.object()
     return (owner_of(crd) or None) if is_owned(crd) else None
 
 
-async def run_controller(settings: Settings) -> int:
-    """Run the controller until it is told to stop; return the exit code of the process."""
+async def run_controller(settings: Settings, *, lines: LineWriter | None = None) -> int:
+    """Run the controller until it is told to stop; return the exit code of the process.
+
+    Args:
+        lines: what the log is written through, to count what it drops.
+    """
     log = get_logger("setup")
-    metrics = Metrics()
+    metrics = Metrics(version=__version__)
+    if lines is not None:
+        lines.dropped = metrics.log_lines_dropped.inc
     clock = LoopClock()
     try:
         config = load_config(settings.kubeconfig)
@@ -364,10 +452,11 @@ async def run_controller(settings: Settings) -> int:
             settings, config, metrics=metrics, clock=clock, gate=elector.gate if elector else None
         )
         manager = Manager(
-            _stages(parts, health, elector),
+            _stages(parts, health, elector, warm=settings.enable_controller_warmup),
             led=elector.led if elector else None,
-            drain_s=settings.graceful_shutdown_timeout_s,
+            drain_s=_drain_s(settings),
         )
+        _show_state(metrics, parts, health, manager, elector)
         probes = Probes(
             live={"loop": health.check, **({"lease": elector.problem} if elector else {})},
             ready={
@@ -382,18 +471,31 @@ async def run_controller(settings: Settings) -> int:
             finally:
                 await parts.client.aclose()
     except KroError as error:
-        log.error("cannot start", problem=str(error))
+        log.error("cannot start", error=str(error))
         return 1
 
 
-def _stages(parts: Parts, health: LoopHealth, elector: LeaderElector | None) -> list[Part]:
-    """Return what runs when: see Manager."""
-    services = [Part(name="loop health", run=health.run, stage=Stage.SERVICE)]
+def _stages(
+    parts: Parts, health: LoopHealth, elector: LeaderElector | None, *, warm: bool
+) -> list[Part]:
+    """Return what runs when: see Manager.
+
+    Args:
+        warm: a standby fills its stores already.
+    """
+    services = [
+        Part(name="loop health", run=health.run, stage=Stage.SERVICE),
+        Part(name="sampling", run=parts.sampling.run, stage=Stage.SERVICE),
+    ]
     if elector is not None:
         services.append(Part(name="leader election", run=elector.run, stage=Stage.SERVICE))
     return [
         *services,
-        Part(name="informers", run=parts.informers.run, stage=Stage.WORK),
+        Part(
+            name="informers",
+            run=parts.informers.run,
+            stage=Stage.SERVICE if warm else Stage.WORK,
+        ),
         Part(name="coordinator", run=parts.coordinator.run, stage=Stage.SOURCE),
         Part(
             name="definitions",
@@ -418,6 +520,33 @@ def _stages(parts: Parts, health: LoopHealth, elector: LeaderElector | None) -> 
     ]
 
 
+def _show_state(
+    metrics: Metrics,
+    parts: Parts,
+    health: LoopHealth,
+    manager: Manager,
+    elector: LeaderElector | None,
+) -> None:
+    """Let scrapes see what the parts keep. All of it may be read from another thread."""
+    for name, read in {
+        "kro_runtime_loop_heartbeat_age_seconds": lambda: health.age_s,
+        "kro_runtime_draining_seconds": lambda: manager.stopping_s,
+        "kro_runtime_lease_age_seconds": lambda: elector.gate.age_s if elector else None,
+        "kro_runtime_watch_streams": lambda: parts.transport.open_watches,
+        "kro_runtime_watch_streams_limit": lambda: parts.transport.limits.watches,
+        "kro_runtime_pass_slots": lambda: parts.slots.limit,
+        "kro_runtime_pass_slots_used": lambda: parts.slots.held,
+        "kro_events_dropped_total": lambda: parts.recorder.dropped,
+    }.items():
+        metrics.kept(name, read)
+
+
+def _drain_s(settings: Settings) -> float:
+    """Return how long passes may take to end; a negative setting means for ever."""
+    limit_s = settings.graceful_shutdown_timeout_s
+    return limit_s if limit_s >= 0 else FOR_EVER_S
+
+
 def _handlers(
     settings: Settings, probes: Probes, metrics: Metrics
 ) -> list[tuple[Address, Handler]]:
@@ -432,22 +561,29 @@ def _elector(settings: Settings, config: ClusterConfig, metrics: Metrics) -> Lea
     """Return the elector.
 
     Raises:
-        KroError: there is no namespace for the lease.
+        ElectionSettingsError: there is no namespace for the lease, or two could lead.
     """
     namespace = settings.leader_election_namespace or pod_namespace()
     if not namespace:
-        raise NoLeaseNamespaceError(
+        raise ElectionSettingsError(
             "--leader-elect outside a cluster needs --leader-election-namespace"
         )
+    try:
+        durations = LeaseSettings(
+            lease_duration_s=settings.lease_duration_s,
+            renew_deadline_s=settings.renew_deadline_s,
+            retry_period_s=settings.retry_period_s,
+        )
+    except ValueError as error:
+        raise ElectionSettingsError(f"--leader-election flags: {error}") from error
     leading = metrics.leading.labels(LEASE)
     return LeaderElector(
         config,
         lease=NamespacedName(namespace, LEASE),
-        user_agent=USER_AGENT,
-        settings=LeaseSettings(
-            lease_duration_s=settings.lease_duration_s,
-            renew_deadline_s=settings.renew_deadline_s,
-            retry_period_s=settings.retry_period_s,
+        user_agent=f"{USER_AGENT} leader-election",
+        settings=durations,
+        observer=ClientRecorder(
+            metrics, warned=lambda text: get_logger("leader").warning("warned", text=text)
         ),
         on_change=lambda leads: leading.set(1 if leads else 0),
     )

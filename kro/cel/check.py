@@ -111,8 +111,10 @@ _CROSS_TYPE: Final[Mapping[str, tuple[Overload, ...]]] = {
 _YAML_BOOLEANS: Final[Mapping[str, str]] = {
     "on": "true",
     "yes": "true",
+    "y": "true",
     "off": "false",
     "no": "false",
+    "n": "false",
 }
 """Words that YAML 1.1, and with it kubectl, takes for booleans, also as names of fields."""
 _LITERALS: Final[Mapping[type, CelType]] = {
@@ -543,10 +545,19 @@ def _advice(function: str, got: Sequence[str]) -> str:
         return "give a default with .orValue(...)"
     if function in _COMPARED | {"_+_", "_-_", "_*_", "_/_"} and {"int", "double"} <= set(got):
         return "convert one side with double(...) or int(...)"
+    if (
+        function in _JOINING
+        and any("__type_" in type_ for type_ in got)
+        and not _SCALARS & set(got)
+    ):
+        return "an object's type is its own: put one side into dyn(...)"
     return ""
 
 
 _TYPE_NAMES: Final = frozenset(
     {"bool", "bytes", "double", "dyn", "int", "list", "map", "null_type", "string", "type", "uint"}
 )
+_SCALARS: Final = frozenset({"bytes", "double", "int", "string", "uint"})
+_JOINING: Final = frozenset({"_+_", "_==_", "_!=_", "_?_:_", "or", "orValue"})
+"""Functions whose operands have one type, which an object shares with no other and no literal."""
 _COMPARED: Final = frozenset({"_==_", "_!=_", "_<_", "_<=_", "_>_", "_>=_"})

@@ -195,7 +195,13 @@ def _conversion_hint(expected: CelType, got: CelType, found: Inspected) -> str:
     if expected.kind is Kind.DOUBLE and got.kind in (Kind.STRING, Kind.INT, Kind.UINT):
         return f"write ${{double({inner})}}"
     if expected.kind is Kind.BYTES and got.kind is Kind.STRING:
+        if "base64.encode(" in source:  # right as it is, but for the checker
+            return f"write ${{dyn({inner})}}"
         return f"write ${{dyn(base64.encode(bytes({inner})))}}"
     if expected.kind is Kind.LIST and expected.params == (got,):
         return f"write ${{[{inner}]}}"
+    while expected.kind is got.kind is Kind.LIST:
+        expected, got = expected.params[0], got.params[0]
+    if expected.kind is Kind.STRUCT and got.kind is Kind.MAP:
+        return f"a map with values of one type is held against every field: write ${{dyn({inner})}}"
     return ""

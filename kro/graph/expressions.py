@@ -24,6 +24,7 @@ OMIT_GATED = "omit() requires the CELOmitFunction feature gate to be enabled"
 _SPECIAL = ("each", "runtime")
 _SHOWN = 8
 """How many known names a hint lists."""
+_KNOWN = "known here: "
 _LISTED = 20
 """How many wrong names a problem lists."""
 _LONGEST = 500
@@ -166,7 +167,7 @@ class Inspector:
         except AuthorErrors as errors:
             for error in each(errors):
                 problem = f"{where}parse error: {error.problem}"
-                self._add(problem, path, error.excerpt, error.hint or _quote_hint(template))
+                self._add(problem, path, error.excerpt, error.hint or _brace_hint(template))
             return None
         # A set made for each expression would cost as much as the definition has resources.
         known = {*self._known, *iterators} if iterators else self._known
@@ -188,6 +189,8 @@ class Inspector:
     def _report(self, found: Inspected, problems: Iterator[_Problem]) -> Inspected | None:
         whole = True
         for problem, name, hint in problems:
+            if hint.startswith(_KNOWN) and _is_foreign(name, found.template):
+                hint = f'a literal ${{{name}}} is written ${{"${{{name}}}"}}'
             self._add(problem, found.path, found.place(name), hint)
             whole = False
         return found if whole else None
@@ -199,7 +202,13 @@ class Inspector:
 def _known(names: Iterable[str]) -> str:
     ordered = sorted(names, key=lambda name: (name != INSTANCE_ID, name))
     more = ", …" if len(ordered) > _SHOWN else ""
-    return f"known here: {', '.join(ordered[:_SHOWN])}{more}"
+    return f"{_KNOWN}{', '.join(ordered[:_SHOWN])}{more}"
+
+
+def _is_foreign(name: str, template: Template) -> bool:
+    """Return whether an unknown name looks like a variable of a shell or of a dashboard."""
+    alone = any(match.source == name for match in template.matches)
+    return alone and (name.isupper() or not template.standalone)
 
 
 def listed(names: Sequence[str]) -> str:
@@ -207,10 +216,16 @@ def listed(names: Sequence[str]) -> str:
     return " ".join((*names[:_LISTED], "…") if len(names) > _LISTED else names)
 
 
-def _quote_hint(template: Template) -> str:
-    """Return what to do about a brace in single quotes, which ends an expression too early."""
-    if any(match.source.count("'") % 2 for match in template.matches):
-        return 'only double quotes protect braces: write "}"'
+def _brace_hint(template: Template) -> str:
+    """Return what to do about braces in single quotes, which end an expression, and doubled ones.
+
+    Two pairs are what other tools have around their expressions; here the inner one is a map.
+    """
+    for match in template.matches:
+        if match.source.count("'") % 2:
+            return 'only double quotes protect braces: write "}"'
+        if match.source.startswith("{") and match.source.endswith("}"):
+            return f"write ${{{match.source[1:-1].strip():.60}}}"
     return ""
 
 

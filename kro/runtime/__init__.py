@@ -12,7 +12,7 @@ reconcile function:
         group.create_task(controller.run())
 """
 
-from kro.runtime.backoff import BackoffSettings, Bucket
+from kro.runtime.backoff import BackoffSettings, Bucket, retry_delay
 from kro.runtime.clock import Clock, LoopClock, rfc3339, rfc3339_micro, sleep, timeout
 from kro.runtime.controller import (
     CheckAgain,
@@ -31,6 +31,7 @@ from kro.runtime.discovery import Discovery, KindNotServedError
 from kro.runtime.finalizer import ensure_finalizer, has_finalizer, release_finalizer
 from kro.runtime.informer import Informed, Informers
 from kro.runtime.keys import ObjectKey
+from kro.runtime.line_writer import LineWriter
 from kro.runtime.loop_health import LoopHealth, freeze_collector
 from kro.runtime.manager import Manager, Part, Stage
 from kro.runtime.metric_hooks import (
@@ -58,6 +59,7 @@ from kro.runtime.registry import (
     Registry,
     RegistrySettings,
 )
+from kro.runtime.sampling import Sampling
 from kro.runtime.scope import Scope
 from kro.runtime.selector import LabelSelector, SelectorError
 from kro.runtime.shared_informer import (
@@ -99,6 +101,7 @@ __all__ = [
     "Informers",
     "KindNotServedError",
     "LabelSelector",
+    "LineWriter",
     "Lister",
     "LoopClock",
     "LoopHealth",
@@ -123,6 +126,7 @@ __all__ = [
     "RegistryMetrics",
     "RegistrySettings",
     "Route",
+    "Sampling",
     "Scope",
     "SelectorError",
     "Settled",
@@ -142,6 +146,7 @@ __all__ = [
     "keep_managed_fields",
     "on_object",
     "release_finalizer",
+    "retry_delay",
     "rfc3339",
     "rfc3339_micro",
     "sleep",

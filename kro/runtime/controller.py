@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import traceback
+import uuid
 import zlib
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
@@ -18,9 +19,10 @@ from functools import partial
 from typing import Final, TypeAlias
 
 from kro.errors import InvariantError, KroError, Retry
-from kro.logs import get_logger
+from kro.logs import Logger, bound, get_logger, verbosity
 from kro.refs import NamespacedName
 from kro.runtime.backoff import BackoffSettings, Bucket, KeyBackoff
+from kro.runtime.client.origin import Origin, acting_for
 from kro.runtime.clock import Clock, sleep, timeout
 from kro.runtime.metric_hooks import ControllerMetrics, NullControllerMetrics, QueueMetrics
 from kro.runtime.slots import Slot, Slots
@@ -98,6 +100,7 @@ class Controller:
         keys: Callable[[], Iterable[NamespacedName]] | None = None,
         metrics: ControllerMetrics | None = None,
         queue_metrics: QueueMetrics | None = None,
+        log: Logger | None = None,
     ) -> None:
         self.name = name
         self.reconcile = reconcile
@@ -117,7 +120,7 @@ class Controller:
         self._passes: set[asyncio.Task[None]] = set()
         self._freed = asyncio.Event()
         self._traced: dict[tuple[str, str], float] = {}
-        self._log = get_logger("controller", controller=name)
+        self._log = log or get_logger("controller", controller=name)
 
     @property
     def depth(self) -> int:
@@ -128,6 +131,11 @@ class Controller:
     def running(self) -> int:
         """How many passes run."""
         return len(self._passes)
+
+    @property
+    def backing_off(self) -> int:
+        """How many keys failed at their last pass."""
+        return len(self._backoff)
 
     @property
     def failing(self) -> int:
@@ -195,7 +203,7 @@ class Controller:
             if lease is None:
                 slot.release()
                 continue
-            task = group.create_task(self._pass(lease.key), name=f"{self.name} {lease.key}")
+            task = group.create_task(self._pass(lease), name=f"{self.name} {lease.key}")
             self._passes.add(task)
             self._metrics.running(len(self._passes))
             # Not in the task itself: a task that is cancelled before its first step runs nothing.
@@ -208,7 +216,13 @@ class Controller:
         self._freed.set()
         self._metrics.running(len(self._passes))
 
-    async def _pass(self, name: NamespacedName) -> None:
+    async def _pass(self, lease: Lease[NamespacedName]) -> None:
+        """Run one pass, whose requests and log lines carry one id (P-153)."""
+        number = str(uuid.uuid4())
+        with acting_for(Origin(number, lease.priority)), bound(reconcileID=number):
+            await self._settled(lease.key)
+
+    async def _settled(self, name: NamespacedName) -> None:
         started = self._clock.now()
         result = "cancelled"
         try:
@@ -218,7 +232,10 @@ class Controller:
             result = "error"
             self._fail(name, error)
         finally:
-            self._metrics.ended(self._clock.now() - started, result)
+            took_s = self._clock.now() - started
+            self._metrics.ended(took_s, result)
+            if verbosity() >= 1:
+                self._log.debug("pass ended", **_keys(name), result=result, took_s=round(took_s, 4))
 
     async def _reconcile_in_time(self, name: NamespacedName) -> Outcome:
         try:
@@ -237,7 +254,9 @@ class Controller:
         match outcome:
             case Settled():
                 return "success"
-            case CheckAgain(after_s=after_s):
+            case CheckAgain(after_s=after_s, why=why):
+                if verbosity() >= 1:
+                    self._log.debug("check again", **_keys(name), after_s=after_s, why=why)
                 result = "requeue_after" if after_s > 0 else "requeue"
                 self._metrics.requeued(result)
                 self.queue.add_after(name, max(after_s, SOONEST_S), Priority.RETRY)
@@ -248,7 +267,7 @@ class Controller:
         expected = isinstance(error, KroError | ExceptionGroup) and _is_expected(error)
         if not expected:
             self._metrics.panicked()
-        log = self._log.bind(namespace=name.namespace, name=name.name)
+        log = self._log.bind(**_keys(name))
         if retry_of(error) is Retry.NEVER:
             self._backoff.forget(name)
             self._metrics.requeued("no_requeue")
@@ -268,8 +287,9 @@ class Controller:
 
     def _is_news(self, error: Exception) -> bool:
         """Tell whether an unexpected error of this class and place was not traced lately."""
-        frames = traceback.extract_tb(error.__traceback__, limit=-1)
-        place = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+        place = ""
+        for frame, line in traceback.walk_tb(error.__traceback__):
+            place = f"{frame.f_code.co_filename}:{line}"
         now = self._clock.now()
         self._traced = {known: at for known, at in self._traced.items() if now - at < TRACE_EVERY_S}
         key = (type(error).__name__, place)
@@ -290,6 +310,10 @@ class Controller:
             for name in keys():
                 if zlib.crc32(str(name).encode()) % VISIT_BUCKETS == turn % VISIT_BUCKETS:
                     self.queue.add(name, Priority.SWEEP)
+
+
+def _keys(name: NamespacedName) -> dict[str, str]:
+    return {"namespace": name.namespace, "name": name.name}
 
 
 def _is_expected(error: BaseException) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from kro.errors import ClusterError
 from kro.refs import GVR, JsonObject, JsonValue, NamespacedName
 from kro.runtime.client import Client, ConflictError, NotFoundError
+from kro.runtime.informer import Informed
 
 ATTEMPTS = 5
 """How often a write is tried on a fresh copy when others write the same object."""
@@ -22,7 +23,7 @@ def has_finalizer(manifest: Mapping[str, JsonValue], finalizer: str) -> bool:
 
 
 async def ensure_finalizer(
-    client: Client, gvr: GVR, manifest: JsonObject, finalizer: str, *, field_manager: str = ""
+    client: Client, gvr: GVR, manifest: JsonObject, finalizer: str
 ) -> JsonObject:
     """Return the object with the finalizer on it; nothing is written where it is there.
 
@@ -37,7 +38,7 @@ async def ensure_finalizer(
             return current
         try:
             wanted = [*_finalizers(current), finalizer]
-            return await _write(client, gvr, current, wanted, field_manager)
+            return await _write(client, gvr, current, wanted)
         except ConflictError as error:
             problem = error
             current = await client.get(gvr, _name(current))
@@ -46,40 +47,58 @@ async def ensure_finalizer(
 
 
 async def release_finalizer(
-    client: Client, gvr: GVR, manifest: JsonObject, finalizer: str, *, field_manager: str = ""
-) -> JsonObject | None:
-    """Take the finalizer off; return the object as it is then, or None when it is gone.
+    client: Client,
+    manifest: JsonObject,
+    finalizer: str,
+    *,
+    store: Informed,
+    writer: object | None = None,
+) -> None:
+    """Take the finalizer off an object that is being deleted; those of others stay.
 
-    Another object of the same name is left alone.
+    The store shows it at once: without the finalizer, or, if it was the last one, without the
+    object. Another object of the same name is left alone.
+
+    Args:
+        store: the informer that the object was read from.
+        writer: whose write it is: handlers of the store are told.
 
     Raises:
         ConflictError: others kept writing the object.
         ClusterError: the write failed.
     """
+    gvr, name, uid = store.gvr, _name(manifest), str(_metadata(manifest).get("uid"))
     current = manifest
     problem: ClusterError | None = None
     for _ in range(ATTEMPTS):
         if not has_finalizer(current, finalizer):
-            return current
+            return
+        left = [other for other in _finalizers(current) if other != finalizer]
         try:
-            left = [other for other in _finalizers(current) if other != finalizer]
-            return await _write(client, gvr, current, left, field_manager)
+            with store.writing(name):
+                answer = await _write(client, gvr, current, left)
         except NotFoundError:
-            return None
+            return
         except ConflictError as error:
             problem = error
             try:
-                current = await client.get(gvr, _name(current))
+                current = await client.get(gvr, name)
             except NotFoundError:
-                return None
-            if _metadata(current).get("uid") != _metadata(manifest).get("uid"):
-                return None
+                return
+            if _metadata(current).get("uid") != uid:
+                return
+            continue
+        if _finalizers(answer):
+            store.observe(answer, writer=writer)
+        else:
+            store.forget(name, uid, writer=writer)
+        return
     assert problem is not None
     raise problem
 
 
 async def _write(
-    client: Client, gvr: GVR, current: JsonObject, finalizers: list[str], field_manager: str
+    client: Client, gvr: GVR, current: JsonObject, finalizers: list[str]
 ) -> JsonObject:
     metadata = _metadata(current)
     patch: JsonObject = {
@@ -89,7 +108,7 @@ async def _write(
             "uid": metadata.get("uid"),
         }
     }
-    return await client.patch(gvr, _name(current), patch, field_manager=field_manager)
+    return await client.patch(gvr, _name(current), patch)
 
 
 def _finalizers(manifest: Mapping[str, JsonValue]) -> list[str]:

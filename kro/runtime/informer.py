@@ -31,6 +31,7 @@ from kro.runtime.shared_informer import (
     Handler,
     InformerState,
     InformerStatus,
+    Moved,
     Registration,
     SharedInformer,
 )
@@ -227,12 +228,14 @@ class Informers:
         clock: Clock,
         served: Callable[[GVR], Awaitable[bool]] | None = None,
         metrics: InformerMetrics | None = None,
+        moved: Moved | None = None,
         linger_s: float = 30.0,
         loads: int = 4,
         seed: random.Random | None = None,
     ) -> None:
         self._client, self._clock, self._served = client, clock, served
         self._metrics: InformerMetrics = metrics or NullInformerMetrics()
+        self._moved = moved
         self._linger_s = linger_s
         self._loads = Slots(loads, clock=clock)
         self._seed = seed
@@ -270,7 +273,9 @@ class Informers:
         key = (gvr, scope if scope is not None else Scope())
         shared = self._shared.get(key)
         if shared is None:
-            shared = SharedInformer(*key, clock=self._clock, metrics=self._metrics)
+            shared = SharedInformer(
+                *key, clock=self._clock, metrics=self._metrics, moved=self._moved
+            )
             self._shared[key] = shared
             if self._group is not None:
                 self._start(shared)
@@ -346,7 +351,8 @@ class Informers:
             return shared.store.synced and shared.state in served
 
         synced = await self._wait_until(shared, is_synced, timeout_s)
-        self._metrics.waited(shared.gvr, self._clock.now() - started, synced=synced)
+        if not synced:  # that it is synced was told when it became so
+            self._metrics.waited(shared.gvr, self._clock.now() - started, synced=False)
         return synced
 
     async def _wait_until(

@@ -19,7 +19,6 @@ import os
 import random
 import socket
 import threading
-import time
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
@@ -38,9 +37,9 @@ from kro.runtime.client import (
     Observer,
     Transport,
 )
-from kro.runtime.clock import rfc3339_micro
+from kro.runtime.clock import rfc3339, rfc3339_micro
+from kro.runtime.gate import LeaderGate, boot_time
 from kro.runtime.lease import (
-    ACQUIRE_JITTER,
     Leading,
     LeaseSettings,
     Lost,
@@ -53,20 +52,25 @@ from kro.runtime.lease import (
     duration_of,
     held_lease,
     holder_of,
+    look_pause_s,
     may_take,
     new_lease,
     record_of,
     released_lease,
     step,
+    takeable_at,
 )
+from kro.runtime.recorder import EVENTS, event_manifest, event_name, reference_to
 
 LEASES = GVR("coordination.k8s.io", "v1", "leases")
 BEAT_S = 1.0
 STUCK_S = 30.0
 """How long the main loop may be silent before a leading process is given up."""
 _RELEASE_S = 2.0
+_ANNOUNCE_S = 1.0
 EXIT_S = 5.0
 """How long a process may take to end after it lost the lead."""
+GOODBYE_S = 1.0
 
 
 class LeadershipLostError(ClusterError):
@@ -75,47 +79,17 @@ class LeadershipLostError(ClusterError):
     reason = "LeadershipLost"
 
 
-def boot_time() -> float:
-    """Return seconds of a clock that runs on while the machine sleeps, where there is one."""
-    clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-    return time.clock_gettime(clock)
-
-
 def default_identity() -> str:
     """Return an identity that no other process has: host name and a random UUID."""
     return f"{socket.gethostname()}_{uuid.uuid4()}"
 
 
 def exit_process() -> None:
-    """End the process now, with the stacks of all threads on stderr."""
-    faulthandler.dump_traceback(file=2, all_threads=True)
+    """End the process now, with the stacks of all threads on stderr, if that can be written."""
+    goodbye = threading.Thread(target=faulthandler.dump_traceback, args=(2,), daemon=True)
+    goodbye.start()
+    goodbye.join(GOODBYE_S)  # it may be a pipe that nobody reads
     os._exit(1)
-
-
-class LeaderGate:
-    """The write gate of a process that competes for a lease. May be asked from any thread."""
-
-    def __init__(self, settings: LeaseSettings, boot: Callable[[], float]) -> None:
-        self._settings = settings
-        self._boot = boot
-        self.renewed: float | None = None
-        """When the last successful renewal was sent; None while we do not lead."""
-
-    def permit(self) -> float:
-        """Return for how many seconds a write that starts now may run.
-
-        Raises:
-            NotLeadingError: this process does not lead, or did not renew in time.
-        """
-        renewed = self.renewed
-        if renewed is None:
-            raise NotLeadingError("this process does not lead, so it does not write")
-        age_s = self._boot() - renewed
-        if age_s >= self._settings.renew_deadline_s:
-            raise NotLeadingError(
-                f"the lease was last renewed {age_s:.0f} s ago: another process may be leading"
-            )
-        return self._settings.lease_duration_s - age_s
 
 
 class LeaderElector:
@@ -157,6 +131,9 @@ class LeaderElector:
         self._state: State = Standby()
         self._held: JsonObject | None = None
         self._holder = ""
+        self._takeable: float | None = None
+        self._claimed = False
+        """Whether the API server may have taken a write that makes us the holder."""
         self._beat = boot()
         self._led: asyncio.Event | None = None
         self._ended: asyncio.Event | None = None
@@ -253,7 +230,7 @@ class LeaderElector:
                     if not self._stopping.is_set():
                         await self._compete(client)
             self._competing = None
-            if isinstance(self._state, Leading) and self.settings.release:
+            if self._claimed and self.settings.release and not isinstance(self._state, Lost):
                 await self._release(client)
         finally:
             await client.aclose()
@@ -263,6 +240,7 @@ class LeaderElector:
             self._competing.reschedule(0.0)
 
     async def _compete(self, client: Client) -> None:
+        led = False
         while True:
             started = self._boot()
             # A machine that slept wakes up here: the gate is closed by this clock, and so are we.
@@ -275,6 +253,9 @@ class LeaderElector:
             if isinstance(self._state, Lost):
                 return
             await self._attempt(client)
+            if isinstance(self._state, Leading) and not led:
+                led = True
+                await self._announce(client, "became leader")
             self._signal(Ticked(self._boot()))
             await asyncio.sleep(self._pause_s(started))
 
@@ -285,7 +266,7 @@ class LeaderElector:
             return max(0.0, min(period_s - (self._boot() - started), self._left_s(state)))
         if isinstance(state, Lost):
             return 0.0
-        return period_s * (1 + ACQUIRE_JITTER * random.random())
+        return look_pause_s(self._boot(), self._takeable, self.settings, chance=random.random())
 
     def _left_s(self, state: Leading) -> float:
         return self.settings.renew_deadline_s - (self._boot() - state.renewed)
@@ -324,6 +305,7 @@ class LeaderElector:
             lease = await client.get(LEASES, self._lease)
         except NotFoundError:
             sent = self._boot()
+            self._claimed = True
             created = new_lease(self._lease, self.identity, wall=_wall(), settings=self.settings)
             self._held = await client.create(LEASES, created, namespace=self._lease.namespace)
             self._signal(Renewed(sent))
@@ -336,14 +318,16 @@ class LeaderElector:
             state = self._state
             if isinstance(state, Lost):
                 return
-            if isinstance(state, Standby) and not may_take(
-                state, holder, duration_of(lease), self._boot(), self.settings
-            ):
-                return
+            if isinstance(state, Standby):
+                duration_s = duration_of(lease)
+                self._takeable = takeable_at(state, duration_s, self.settings)
+                if not may_take(state, holder, duration_s, self._boot(), self.settings):
+                    return
         await self._write(client, lease)
 
     async def _write(self, client: Client, lease: JsonObject) -> None:
         sent = self._boot()
+        self._claimed = True
         held = held_lease(lease, self.identity, wall=_wall(), settings=self.settings)
         self._held = await client.update(LEASES, self._lease, held)
         self._signal(Renewed(sent))
@@ -355,11 +339,35 @@ class LeaderElector:
             async with asyncio.timeout(_RELEASE_S):
                 lease = await client.get(LEASES, self._lease)
                 if holder_of(lease) == self.identity:
-                    await client.update(LEASES, self._lease, released_lease(lease, wall=_wall()))
+                    released = released_lease(lease, wall=_wall())
+                    self._held = await client.update(LEASES, self._lease, released)
                     self._log.info("lease released")
+                    if isinstance(self._state, Leading):
+                        await self._announce(client, "stopped leading")
         except (ClusterError, TimeoutError) as error:
             # The next leader then waits for the lease to run out.
             self._log.warning("lease not released", error=str(error) or "no answer in time")
+
+    async def _announce(self, client: Client, what: str) -> None:
+        """Tell an event about the lease, if that is quickly done: renewals wait for it."""
+        assert self._held is not None
+        reference = reference_to(self._held)
+        name, now = event_name(reference), rfc3339(datetime.now(UTC))
+        event = event_manifest(
+            name,
+            reference,
+            component=self.identity,
+            type="Normal",
+            reason="LeaderElection",
+            note=f"{self.identity} {what}",
+            first=now,
+            last=now,
+        )
+        try:
+            async with asyncio.timeout(min(_ANNOUNCE_S, self.settings.retry_period_s)):
+                await client.create(EVENTS, event, namespace=name.namespace)
+        except (ClusterError, TimeoutError) as error:
+            self._log.debug("event not written", error=str(error) or "no answer in time")
 
     def _signal(self, signal: Signal) -> None:
         before = self._state

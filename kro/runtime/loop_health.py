@@ -88,7 +88,9 @@ class LoopHealth:
 def freeze_collector() -> None:
     """Take what lives now out of the garbage collector's sight: it is there to stay.
 
-    To be called once, after the first load: full collections then look at new objects only.
+    To be called before the loop runs and once more after the first load; full collections then look
+    at new objects only. Here only the young ones are looked at, for a full collection would hold
+    the loop up; what little of the old is garbage stays.
     """
-    gc.collect()
+    gc.collect(1)
     gc.freeze()

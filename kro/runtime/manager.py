@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -69,6 +70,7 @@ class Manager:
         self._tasks: dict[Part, asyncio.Task[None]] = {}
         self._wake = asyncio.Event()
         self._stopping = False
+        self._stopping_since = 0.0
         self._failure: BaseException | None = None
         self._led_once = False
 
@@ -76,6 +78,16 @@ class Manager:
     def stopping(self) -> bool:
         """Whether the process is about to end: it is not ready any more."""
         return self._stopping
+
+    def _begin_to_stop(self) -> None:
+        if not self._stopping:
+            self._stopping, self._stopping_since = True, time.monotonic()
+        self._wake.set()
+
+    @property
+    def stopping_s(self) -> float:
+        """For how long it has been; 0 before."""
+        return time.monotonic() - self._stopping_since if self._stopping else 0.0
 
     @property
     def leading(self) -> bool:
@@ -87,8 +99,7 @@ class Manager:
         if self._stopping:
             _log.warning("told to stop a second time; exiting at once")
             self._exit_now(1)
-        self._stopping = True
-        self._wake.set()
+        self._begin_to_stop()
 
     async def run(self) -> int:
         """Run everything until a signal or a failure; return the exit code: 0 clean, else 1."""
@@ -157,8 +168,7 @@ class Manager:
                 error=str(self._failure) or type(self._failure).__name__,
                 **({} if expected or error is None else {"exc_info": error}),
             )
-        self._stopping = True
-        self._wake.set()
+        self._begin_to_stop()
 
     async def _end(self, *, drain: bool) -> bool:
         """End the parts, stage by stage; return whether the work was finished in time."""

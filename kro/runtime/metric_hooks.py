@@ -119,7 +119,7 @@ class InformerMetrics(Protocol):
         ...
 
     def waited(self, gvr: GVR, duration_s: float, *, synced: bool) -> None:
-        """Somebody waited so long for an informer to be synced."""
+        """An informer took so long to be synced, or somebody waited so long in vain."""
         ...
 
     def relisted(self, gvr: GVR, reason: str) -> None:

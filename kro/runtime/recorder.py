@@ -29,7 +29,7 @@ SAME_WITHIN_S: Final = 600.0
 NOTE_BYTES: Final = 1024
 """The API server refuses longer messages."""
 
-_log = get_logger("recorder")
+_log = get_logger("events")
 
 
 class EventRecorder(Protocol):
@@ -90,7 +90,7 @@ class Recorder:
         if self._line.depth >= LINE_LIMIT:
             self.dropped += 1
             return
-        reference = _reference(regarding)
+        reference = reference_to(regarding)
         note = note.encode()[:NOTE_BYTES].decode(errors="ignore")
         uid, name = str(reference.get("uid", "")), str(reference.get("name", ""))
         key = _Key(component, uid, name, type, reason, note)
@@ -128,25 +128,20 @@ class Recorder:
                 told.written = None  # the API server forgets events after an hour
             else:
                 return
-        namespace = str(told.regarding.get("namespace") or "default")
-        name = f"{told.key.name[:230]}.{secrets.token_hex(8)}"
-        body: JsonObject = {
-            "apiVersion": "v1",
-            "kind": "Event",
-            "metadata": {"name": name, "namespace": namespace},
-            "involvedObject": told.regarding,
-            "type": told.key.type,
-            "reason": told.key.reason,
-            "message": told.key.note,
-            "source": {"component": told.key.component},
-            "reportingComponent": told.key.component,
-            "reportingInstance": "",
-            "firstTimestamp": told.first,
-            "lastTimestamp": told.last,
-            "count": told.count,
-        }
-        await self._client.create(EVENTS, body, namespace=namespace)
-        told.written = NamespacedName(namespace, name)
+        name = event_name(told.regarding)
+        body = event_manifest(
+            name,
+            told.regarding,
+            component=told.key.component,
+            type=told.key.type,
+            reason=told.key.reason,
+            note=told.key.note,
+            first=told.first,
+            last=told.last,
+            count=told.count,
+        )
+        await self._client.create(EVENTS, body, namespace=name.namespace)
+        told.written = name
 
 
 class _Component:
@@ -157,7 +152,45 @@ class _Component:
         self._recorder._tell(self._name, regarding, type=type, reason=reason, note=note)
 
 
-def _reference(regarding: JsonObject) -> JsonObject:
+def event_name(reference: JsonObject) -> NamespacedName:
+    """Return a new name for an event about the object."""
+    about = str(reference.get("name", ""))[:230]
+    namespace = str(reference.get("namespace") or "default")
+    return NamespacedName(namespace, f"{about}.{secrets.token_hex(8)}")
+
+
+def event_manifest(
+    name: NamespacedName,
+    reference: JsonObject,
+    *,
+    component: str,
+    type: str,
+    reason: str,
+    note: str,
+    first: str,
+    last: str,
+    count: int = 1,
+) -> JsonObject:
+    """Return a core/v1 Event; `first` and `last` are instants in RFC 3339."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": name.name, "namespace": name.namespace},
+        "involvedObject": reference,
+        "type": type,
+        "reason": reason,
+        "message": note,
+        "source": {"component": component},
+        "reportingComponent": component,
+        "reportingInstance": "",
+        "firstTimestamp": first,
+        "lastTimestamp": last,
+        "count": count,
+    }
+
+
+def reference_to(regarding: JsonObject) -> JsonObject:
+    """Return how an event points to an object."""
     metadata = regarding.get("metadata")
     fields = metadata if isinstance(metadata, dict) else {}
     reference: JsonObject = {

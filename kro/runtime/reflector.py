@@ -176,7 +176,7 @@ class Reflector:
         self._reason = "start"
         self._connected = False
         self._problem = ""
-        self._log = get_logger("reflector", gvr=str(gvr), scope=str(scope))
+        self._log = get_logger("dynamic-controller.watch-manager", gvr=str(gvr), scope=str(scope))
 
     @property
     def state(self) -> State:
@@ -442,7 +442,7 @@ class Reflector:
         problem = str(error) or type(error).__name__
         if problem != self._problem:
             self._problem = problem
-            self._log.debug("watch interrupted", problem=problem, reason=error.reason)
+            self._log.debug("watch interrupted", error=problem, reason=error.reason)
             self._say()
 
     async def _pause(self, delay_s: float) -> None:

@@ -14,6 +14,7 @@ import asyncio
 import itertools
 from collections import deque
 from collections.abc import Callable
+from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -39,7 +40,7 @@ from kro.runtime.workqueue import Priority
 CRASH_WINDOW_S: Final = 600.0
 CRASHES_TO_FAIL: Final = 5
 
-_log = get_logger("registry")
+_log = get_logger("dynamic-controller")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +148,8 @@ class Registry:
         self._leaving: set[MicroController] = set()
         self._epochs = itertools.count(1)
         self._group: asyncio.TaskGroup | None = None
+        self._context = Context()
+        """That of `run`: a kind's loop is not the pass's that began it."""
         self._crashes: deque[float] = deque(maxlen=CRASHES_TO_FAIL)
 
     def __len__(self) -> int:
@@ -159,9 +162,9 @@ class Registry:
         since = self._clock.now() - CRASH_WINDOW_S
         return sum(1 for at in self._crashes if at >= since) >= CRASHES_TO_FAIL
 
-    def gvrs(self) -> frozenset[GVR]:
-        """Return the resources that have a micro-controller."""
-        return frozenset(self._live)
+    def live(self) -> list[MicroController]:
+        """Return all micro-controllers."""
+        return list(self._live.values())
 
     def get(self, gvr: GVR) -> MicroController | None:
         """Return the resource's micro-controller, or None when there is none."""
@@ -171,7 +174,7 @@ class Registry:
         """Run all micro-controllers until cancelled."""
         try:
             async with asyncio.TaskGroup() as group:
-                self._group = group
+                self._group, self._context = group, copy_context()
                 for micro in self._live.values():
                     self._launch(micro)
                 await asyncio.get_running_loop().create_future()
@@ -221,6 +224,7 @@ class Registry:
             keys=_keys_of(informed),
             metrics=self._metrics.controller(gvr),
             queue_metrics=self._metrics.queue(gvr),
+            log=get_logger("dynamic-controller", gvr=str(gvr)),
         )
         micro = MicroController(
             gvr,
@@ -306,7 +310,9 @@ class Registry:
     def _launch(self, micro: MicroController) -> None:
         assert self._group is not None
         micro.task = self._group.create_task(
-            self._supervise(micro), name=f"micro-controller {micro.gvr}"
+            self._supervise(micro),
+            name=f"micro-controller {micro.gvr}",
+            context=self._context.copy(),
         )
 
     async def _supervise(self, micro: MicroController) -> None:

@@ -33,7 +33,7 @@ from kro.runtime.stored import Stored, decoder
 if TYPE_CHECKING:
     from kro.runtime.informer import Informed
 
-_log = get_logger("informer")
+_log = get_logger("dynamic-controller.watch-manager")
 
 
 class InformerState(StrEnum):
@@ -84,6 +84,8 @@ class Event(msgspec.Struct, frozen=True, gc=False):
 
 
 Handler: TypeAlias = Callable[[Event], None]
+Moved: TypeAlias = Callable[[GVR, Scope, InformerState, InformerState], None]
+"""Told when an informer went from one state to another."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +101,7 @@ class InformerStatus:
     problem: str
     objects: int
     owners: tuple[str, ...]
+    holds: int
     byte_age_s: float | None
     event_age_s: float | None
     load_age_s: float | None
@@ -138,7 +141,15 @@ class Registration:
 class SharedInformer:
     """One informer: the sink of its reflector, and what its owners share."""
 
-    def __init__(self, gvr: GVR, scope: Scope, *, clock: Clock, metrics: InformerMetrics) -> None:
+    def __init__(
+        self,
+        gvr: GVR,
+        scope: Scope,
+        *,
+        clock: Clock,
+        metrics: InformerMetrics,
+        moved: Moved | None = None,
+    ) -> None:
         self.gvr, self.scope = gvr, scope
         self.store = Store()
         self.registrations: dict[Registration, None] = {}
@@ -154,7 +165,8 @@ class SharedInformer:
         self.load_at: float | None = None
         self.moved = asyncio.Event()
         """Pulsed whenever anything changes: state, store or cursor."""
-        self._clock, self._metrics = clock, metrics
+        self._clock, self._metrics, self._moved = clock, metrics, moved
+        self._loading_since = clock.now()
         self._decode = decoder(scope.transform)
         self._gap = True
         self._doubts: set[NamespacedName] = set()
@@ -211,6 +223,11 @@ class SharedInformer:
                 self.state = InformerState.STALE if loaded else InformerState.LOADING
         if before is not self.state:
             self._metrics.changed(self.gvr, before, self.state)
+            if self.state is InformerState.LOADING:
+                self._loading_since = self._clock.now()
+            elif before is InformerState.LOADING and isinstance(state, Synced):
+                took_s = self._clock.now() - self._loading_since
+                self._metrics.waited(self.gvr, took_s, synced=True)
         if isinstance(state, Absent | Forbidden):
             self._gap = True
         elif isinstance(state, Synced) and self._gap:
@@ -218,6 +235,8 @@ class SharedInformer:
             for registration in tuple(self.registrations):
                 if registration.on_synced is not None:
                     registration.on_synced()
+        if before is not self.state and self._moved is not None:
+            self._moved(self.gvr, self.scope, before, self.state)
         self._pulse()
 
     # what owners do
@@ -274,6 +293,7 @@ class SharedInformer:
             problem=self.problem,
             objects=len(self.store),
             owners=tuple(sorted(set(self.owners.values()))),
+            holds=len(self.owners),
             byte_age_s=age(self.byte_at),
             event_age_s=age(self.event_at),
             load_age_s=age(self.load_at),

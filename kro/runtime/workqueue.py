@@ -75,11 +75,12 @@ class _Due:
 class Lease(Generic[K]):
     """The right to work on one key; ends with the `with` block, however that ends."""
 
-    __slots__ = ("_queue", "key", "since")
+    __slots__ = ("_queue", "key", "priority", "since")
 
-    def __init__(self, queue: WorkQueue[K], key: K, since: float) -> None:
+    def __init__(self, queue: WorkQueue[K], key: K, priority: Priority, since: float) -> None:
         self._queue: WorkQueue[K] | None = queue
         self.key = key
+        self.priority = priority
         self.since = since
 
     def __enter__(self) -> K:
@@ -155,15 +156,6 @@ class WorkQueue(Generic[K]):
         """Tell whether the key stands in line, or will when its lease ends."""
         return key in self._waiting or key in self._dirty
 
-    def is_leased(self, key: K) -> bool:
-        """Tell whether somebody works on the key."""
-        return key in self._leased
-
-    def due_in(self, key: K) -> float | None:
-        """Return the seconds until the key's delayed add, or None when there is none."""
-        due = self._delayed.get(key)
-        return None if due is None else max(0.0, due.when - self._clock.now())
-
     def oldest_s(self) -> float:
         """Return how long the key that waits longest has been in line."""
         heads = [line[0].since for line in self._lines if self._skip_dead(line)]
@@ -235,7 +227,7 @@ class WorkQueue(Generic[K]):
         place = self._waiting.pop(key, None)
         if place is not None:
             place.alive = False
-            self._metrics.depth(len(self._waiting))
+            self._metrics.depth(0 if self._closed else len(self._waiting))
 
     # leases
 
@@ -249,7 +241,7 @@ class WorkQueue(Generic[K]):
         place.alive = False
         del self._waiting[key]
         now = self._clock.now()
-        lease = Lease(self, key, now)
+        lease = Lease(self, key, place.priority, now)
         self._leased[key] = lease
         self._idle.clear()
         self._metrics.depth(len(self._waiting))
@@ -289,6 +281,7 @@ class WorkQueue(Generic[K]):
     def close(self) -> None:
         """Hand out no more keys and take none: who waits for one gets QueueClosed; leases go on."""
         self._closed = True
+        self._metrics.depth(0)  # what still stands in line is nobody's any more
         self._delayed.clear()
         self._heap.clear()
         if self._timer is not None:

@@ -25,7 +25,7 @@ from kro.runtime.client import Client, ClusterConfig, Transport, load_config
 from support.components import Components
 from support.controlplane import ControlPlane
 from support.invariants import Told, check_store, until
-from support.tcp_proxy import TcpProxy
+from support.tcp_proxy import Connection, TcpProxy
 
 CONFIGMAPS = GVR("", "v1", "configmaps")
 
@@ -72,6 +72,12 @@ class Stage:
 
     def loads(self) -> int:
         return sum(self.things.status().relists.values())
+
+    async def move(self, target: tuple[str, int]) -> None:
+        """Bring the informer to another API server, as the end of its own would."""
+        self.away()
+        self.proxy.target = target
+        await self.proxy.accept()
 
     def away(self) -> None:
         """Keep the informer from the API server."""
@@ -169,6 +175,45 @@ async def test_a_server_that_went_back_in_time_is_believed(
     assert len(stage.things) == 2
     await stage.write("c")
     await stage.check()
+
+
+async def test_of_two_api_servers_one_falls_behind(stage: Stage) -> None:
+    """F-12, F-13: connections move with the servers' restarts; a laggard's past is never believed.
+
+    Shortened to two moves, and four seconds with a server that is cut off from etcd.
+    """
+    first = stage.proxy.target
+    async with (
+        TcpProxy(*stage.components.etcd_address()) as etcd,
+        stage.components.second_api_server(f"http://127.0.0.1:{etcd.port}") as second,
+    ):
+        for target in (second, first):
+            await stage.move(target)
+            await stage.write("moved")
+            async with asyncio.timeout(15):
+                await stage.check()
+
+        etcd.opened = Connection.freeze
+        for connection in etcd.alive:
+            connection.freeze()
+        await stage.remove("a")
+        for at in range(20):
+            await stage.write(f"w{at}")
+        await stage.check()
+        newest = dict(stage.told.versions)
+        await stage.move(second)
+        await asyncio.sleep(4)
+        behind = dict(stage.told.versions)
+
+        etcd.opened = lambda connection: None
+        for connection in etcd.alive:
+            connection.resume()
+        await stage.write("w1")
+        await stage.check()
+        await stage.move(first)
+        await stage.check()
+
+    assert behind == newest
 
 
 async def test_an_api_server_that_is_away_is_waited_for(stage: Stage) -> None:

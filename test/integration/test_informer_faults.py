@@ -26,6 +26,7 @@ from kro.refs import GVR, NamespacedName
 from kro.runtime import Informed, Informers, InformerState, LoopClock, Scope
 from kro.runtime import reflector as reflector_module
 from kro.runtime.client import Client, Transport, load_config
+from support.certificates import authority, needs_openssl
 from support.controlplane import Cluster
 from support.http_proxy import HttpProxy, Seen
 from support.invariants import Told, check_store, check_tasks, until
@@ -264,6 +265,28 @@ async def test_new_connections_that_break_at_once_are_backed_off(
         await stage.check()
 
         assert attempts <= 12
+
+
+@needs_openssl
+async def test_a_certificate_that_nobody_vouches_for_is_refused(
+    stage: Stage, http: HttpProxy, tmp_path: Path
+) -> None:
+    """F-14, shortened to some attempts: visible, backed off, and no less strict afterwards."""
+    strangers = authority(tmp_path, "strangers").issue("proxy", alternative="IP:127.0.0.1")
+    async with stage.watching(http.url):
+        await stage.synced()
+        before = http.count(watches)
+        http.present(*strangers)
+        http.cut()
+        await stage.write("c")
+        await until(lambda: "certificate" in stage.things.problem)
+        await asyncio.sleep(3)
+        refused = http.count(watches) - before
+        http.present()
+        await stage.check()
+
+        assert refused == 0
+        assert stage.loads() == 1
 
 
 # what comes over the stream

@@ -24,6 +24,8 @@ from kro.runtime.client import (
 )
 from kro.runtime.leader import LeaderElector, LeadershipLostError
 from kro.runtime.lease import LeaseSettings
+from support.controlplane import Cluster
+from support.http_proxy import HttpProxy
 
 LEASES = GVR("coordination.k8s.io", "v1", "leases")
 CONFIG_MAPS = GVR("", "v1", "configmaps")
@@ -252,6 +254,28 @@ async def test_a_standby_ends_at_once(config: ClusterConfig, lease: NamespacedNa
             started = time.monotonic()
         assert time.monotonic() - started < 2
         assert first.is_leader
+
+
+async def test_a_lease_whose_taking_was_not_answered_is_released_too(
+    cluster: Cluster, client: Client, lease: NamespacedName
+) -> None:
+    """F-68: whoever ends before it knows that it leads leaves no lease to be waited for."""
+    certificates = cluster.kubeconfig.parent / "certificates"
+    found = certificates if certificates.is_dir() else None
+    config = load_config(str(cluster.kubeconfig))
+    with HttpProxy(config.server, certificates=found) as proxy:
+        proxy.add(lambda seen: seen.method == "POST", status=503, after=True, times=1)
+        again = proxy.add(lambda seen: seen.method == "PUT", delay_s=10.0, times=1)
+        proxied = ClusterConfig(server=proxy.url, tls=config.tls, credentials=config.credentials)
+        first = elector(proxied, lease, "first")
+        async with running(first):
+            async with asyncio.timeout(5):
+                while not again.hits:  # noqa: ASYNC110 - another thread counts
+                    await asyncio.sleep(0.01)
+            assert (await spec(client, lease))["holderIdentity"] == "first"
+            assert not first.is_leader
+
+    assert (await spec(client, lease))["holderIdentity"] == ""
 
 
 async def test_an_api_server_that_does_not_answer_costs_the_lead(

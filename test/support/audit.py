@@ -11,6 +11,8 @@ import orjson
 from support.operator import Surroundings
 
 WRITES = frozenset({"create", "update", "patch", "delete"})
+REVIEWS = frozenset({"selfsubjectaccessreviews", "selfsubjectrulesreviews"})
+"""Questions about the asker's own rights: created, but nothing is stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,11 @@ class AuditLog:
 
     def writes(self) -> list[Request]:
         """Return the writes that came since the last call; failed ones did nothing, so not them."""
-        return [each for each in self.requests() if each.verb in WRITES and each.code < 400]
+        return [
+            each
+            for each in self.requests()
+            if each.verb in WRITES and each.code < 400 and each.resource not in REVIEWS
+        ]
 
     def requests(self) -> list[Request]:
         """Return the requests that were answered since the last call."""

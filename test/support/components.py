@@ -11,7 +11,8 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Final
@@ -19,10 +20,12 @@ from typing import Final
 import aiohttp
 
 from support.controlplane import ControlPlane
+from support.controlplane.plane import free_ports
 from support.controlplane.processes import ProcessId, identify, is_alive, kill, spawn
 
 API_SERVER: Final = "kube-apiserver"
 ETCD: Final = "etcd"
+SECOND: Final = "second-kube-apiserver"
 
 
 class Components:
@@ -41,13 +44,50 @@ class Components:
 
     def start(self, name: str, *more: str) -> None:
         """Start a process again as it was, perhaps with further flags."""
-        process = spawn(
-            [*self._argv[name], *more], log=self._plane.log_of(name), cwd=self._plane.folder
-        )
+        self._spawn(name, [*self._argv[name], *more])
+
+    def _spawn(self, name: str, argv: list[str]) -> ProcessId:
+        """Start a process that the control plane knows and ends with itself."""
+        process = spawn(argv, log=self._plane.log_of(name), cwd=self._plane.folder)
         path = self._plane.folder / "state.json"
         state = json.loads(path.read_text())
         state["processes"][name] = asdict(process)
         path.write_text(json.dumps(state))
+        return process
+
+    @asynccontextmanager
+    async def second_api_server(self, etcd: str = "") -> AsyncIterator[tuple[str, int]]:
+        """Run another API server on the same etcd for the length of the block.
+
+        Args:
+            etcd: its URL, if this server is to reach it in another way.
+        """
+        [port] = free_ports(1)
+        own = ("--secure-port=", "--etcd-servers=") if etcd else ("--secure-port=",)
+        argv = [each for each in self._argv[API_SERVER] if not each.startswith(own)]
+        argv += [f"--secure-port={port}", *([f"--etcd-servers={etcd}"] if etcd else [])]
+        process = self._spawn(SECOND, argv)
+        try:
+            await self._serves(port)
+            yield "127.0.0.1", port
+        finally:
+            await asyncio.to_thread(kill, process)
+
+    async def _serves(self, port: int) -> None:
+        url = f"https://127.0.0.1:{port}/readyz"
+        async with asyncio.timeout(60), aiohttp.ClientSession() as session:
+            while True:
+                with suppress(aiohttp.ClientError):
+                    async with session.get(url, ssl=False) as answer:
+                        if answer.status in (200, 401, 403):  # it says more to those it knows
+                            return
+                await asyncio.sleep(0.1)
+
+    def etcd_address(self) -> tuple[str, int]:
+        """Return where etcd listens."""
+        flag = next(each for each in self._argv[API_SERVER] if each.startswith("--etcd-servers="))
+        host, _, port = flag.partition("=http://")[2].rpartition(":")
+        return host, int(port)
 
     async def ready(self) -> None:
         """Return once the API server is ready."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -18,12 +18,23 @@ from kro.controllers.instance import (
     Claims,
     InstanceController,
     InstanceSettings,
+    NoMetrics,
     Serving,
     Unavailable,
 )
 from kro.graph import Graph, build
-from kro.refs import GVR, NamespacedName
-from kro.runtime import Coordinator, Informers, LoopClock, Registry, RegistrySettings, Slots
+from kro.refs import GVR, JsonObject, NamespacedName
+from kro.runtime import (
+    Coordinator,
+    Informers,
+    LoopClock,
+    MicroController,
+    Outcome,
+    Reconcile,
+    Registry,
+    RegistrySettings,
+    Slots,
+)
 from kro.runtime.client import Client, Transport, load_config
 from kro.runtime.discovery import Discovery
 from kro.schema import BundledSchemas
@@ -70,11 +81,27 @@ class Requests:
         """Ignore it."""
 
 
+class Forgotten(NoMetrics):
+    """Notes which instances a controller has no more to do with."""
+
+    def __init__(self) -> None:
+        self.names: list[NamespacedName] = []
+
+    def conditions_persisted(
+        self, gvr: GVR, name: NamespacedName, conditions: list[JsonObject]
+    ) -> None:
+        """Note an instance that has no conditions any more."""
+        if not conditions:
+            self.names.append(name)
+
+
 class InProcess:
     """A controller of instances of one definition at a time."""
 
-    def __init__(self, kubeconfig: Path) -> None:
+    def __init__(self, kubeconfig: Path, settings: InstanceSettings | None = None) -> None:
         self.requests = Requests()
+        self.forgotten = Forgotten()
+        self._settings = settings or InstanceSettings()
         transport = Transport(
             load_config(str(kubeconfig)), user_agent="kro/test", observer=self.requests
         )
@@ -116,7 +143,8 @@ class InProcess:
         controller.serve(Serving(graph=graph, definition_name="in-process", definition_uid="u-1"))
         self._registry.start(gvr, controller.reconcile, wants=controller.wants)
         assert await self._registry.wait_synced(gvr, 20)
-        assert await controller.wait_synced(20) == ()
+        for informed in controller.watched().values():
+            assert await informed.wait_synced(20)
         return graph
 
     def explain(self, gvr: GVR, why: Unavailable | Serving | None) -> None:
@@ -124,9 +152,14 @@ class InProcess:
         self._served[gvr].serve(why)
         self._registry.sweep(gvr)
 
-    async def settle(self, gvr: GVR, name: NamespacedName) -> None:
+    def swap(self, gvr: GVR, change: Callable[[Reconcile], Reconcile]) -> MicroController:
+        """Run the kind's passes by what `change` makes of their function, from now on."""
+        controller = self._served[gvr]
+        return self._registry.start(gvr, change(controller.reconcile), wants=controller.wants)
+
+    async def settle(self, gvr: GVR, name: NamespacedName) -> Outcome:
         """Do one more pass over an instance, as any event would."""
-        await self._served[gvr].reconcile(name)
+        return await self._served[gvr].reconcile(name)
 
     def _controller(self, graph: Graph) -> InstanceController:
         return InstanceController(
@@ -138,19 +171,30 @@ class InProcess:
             discovery=self._discovery,
             clock=self._clock,
             claims=Claims(),
-            settings=InstanceSettings(),
+            settings=self._settings,
+            metrics=self.forgotten,
         )
 
 
 @asynccontextmanager
-async def in_process(kubeconfig: Path) -> AsyncIterator[tuple[InProcess, Lab]]:
-    """Run a controller in this process, with a lab for it."""
-    controller = InProcess(kubeconfig)
+async def running(
+    kubeconfig: Path, settings: InstanceSettings | None = None
+) -> AsyncIterator[tuple[InProcess, asyncio.Task[None]]]:
+    """Run a controller in this process; cancelling its task ends it, as leaving the block does."""
+    controller = InProcess(kubeconfig, settings)
     task = asyncio.create_task(controller.run())
     try:
-        async with Kube(kubeconfig) as kube:
-            yield controller, await Lab.opened(kube)
+        yield controller, task
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         await controller.client.aclose()
+
+
+@asynccontextmanager
+async def in_process(
+    kubeconfig: Path, settings: InstanceSettings | None = None
+) -> AsyncIterator[tuple[InProcess, Lab]]:
+    """Run a controller in this process, with a lab for it."""
+    async with running(kubeconfig, settings) as (controller, _), Kube(kubeconfig) as kube:
+        yield controller, await Lab.opened(kube)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
@@ -119,7 +119,7 @@ class Kube:
         last: Json | None = None
         try:
             async with asyncio.timeout(timeout_s):
-                async for last in self._versions(gvr, name, namespace):
+                async for last in self.versions(gvr, name, namespace):
                     if last is not None and holds(last):
                         return last
         except TimeoutError:
@@ -137,15 +137,15 @@ class Kube:
         last: Json | None = None
         try:
             async with asyncio.timeout(timeout_s):
-                async for last in self._versions(gvr, name, namespace):
+                async for last in self.versions(gvr, name, namespace):
                     if last is None:
                         return
         except TimeoutError:
             pass
         raise AssertionError(f"{gvr} {namespace}/{name}: still there: {last}")
 
-    async def _versions(self, gvr: GVR, name: str, namespace: str) -> Any:
-        """Yield the object as it is and at each change; None while there is none."""
+    async def versions(self, gvr: GVR, name: str, namespace: str) -> AsyncIterator[Json | None]:
+        """Yield the object as it is and at each change, for ever; None while there is none."""
         selector = f"metadata.name={name}"
         while True:
             try:

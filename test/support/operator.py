@@ -47,12 +47,23 @@ class Operator:
         kubeconfig: which cluster, and as whom.
         log: the file that its lines are appended to, over all restarts.
         flags: further flags of `kro controller`.
+        open_files: how many files it may have open, if that is to be limited.
+        stderr: a descriptor that its lines go to in place of the file.
     """
 
-    def __init__(self, kubeconfig: Path, log: Path, *, flags: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        kubeconfig: Path,
+        log: Path,
+        *,
+        flags: Sequence[str] = (),
+        open_files: int | None = None,
+        stderr: int | None = None,
+    ) -> None:
         self.kubeconfig = kubeconfig
         self.log = log
         self.flags = tuple(flags)
+        self._open_files, self._stderr = open_files, stderr
         self.health_port = _free_port()
         self.metrics_port = _free_port()
         self._process: subprocess.Popen[bytes] | None = None
@@ -93,7 +104,11 @@ class Operator:
         """Start the process; `ready` tells when it serves."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                self.command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                [*self._limits(), *self.command],
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log if self._stderr is None else self._stderr,
             )
 
     def kill(self) -> None:
@@ -156,6 +171,11 @@ class Operator:
         """Return the end of the log."""
         lines = self.log.read_text(errors="replace").splitlines()
         return "\n".join(lines[-count:])
+
+    def _limits(self) -> list[str]:
+        if self._open_files is None:
+            return []
+        return ["sh", "-c", f'ulimit -n {self._open_files} && exec "$@"', "sh"]
 
     def _answers(self) -> bool:
         url = f"http://127.0.0.1:{self.health_port}/readyz"

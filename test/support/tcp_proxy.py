@@ -101,7 +101,8 @@ class TcpProxy:
     """Listens on a free port of the loopback and carries to one address."""
 
     def __init__(self, host: str, port: int) -> None:
-        self._target = (host, port)
+        self.target = (host, port)
+        """Where new connections go."""
         self.port = 0
         self.connections: list[Connection] = []
         self.opened: Callable[[Connection], None] = lambda connection: None
@@ -158,7 +159,7 @@ class TcpProxy:
         self.connections.append(connection)
         self.opened(connection)
         try:
-            up_reader, up_writer = await asyncio.open_connection(*self._target)
+            up_reader, up_writer = await asyncio.open_connection(*self.target)
         except OSError:
             connection.finish()
             return

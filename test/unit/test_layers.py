@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
-BOTTOM = frozenset({"errors", "refs", "names", "api"})
+BOTTOM = frozenset({"errors", "refs", "names", "redaction", "api"})
 PURE = BOTTOM | {"schema", "cel", "graph"}
 RECORDS = frozenset({"logs", "metrics"})
 EVERYTHING = None

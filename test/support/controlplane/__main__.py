@@ -82,7 +82,8 @@ def _status(options: argparse.Namespace) -> int:
 
 def _binaries(options: argparse.Namespace) -> int:
     downloader = Downloader()
-    for name in options.tool or (FULL if options.full else SMALL):
+    shape = FULL if options.full else () if options.tool else SMALL
+    for name in (*shape, *options.tool):
         path = ensure_tool(name, say=_say, downloader=downloader)
         if options.link:
             options.link.mkdir(parents=True, exist_ok=True)

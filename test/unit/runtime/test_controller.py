@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import itertools
+import json
 import random
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import pytest
 import structlog
@@ -17,6 +19,7 @@ from kro.errors import (
     InvariantError,
     Retry,
 )
+from kro.logs import configure, get_logger
 from kro.refs import NamespacedName
 from kro.runtime import (
     CheckAgain,
@@ -27,7 +30,7 @@ from kro.runtime import (
     Settled,
     Slots,
 )
-from kro.runtime.client import ServerError
+from kro.runtime.client import Origin, ServerError, current_origin
 from kro.runtime.controller import retry_of
 from support.apiserver import answer
 from support.clock import FakeClock, settle
@@ -38,6 +41,16 @@ def named(name: str) -> NamespacedName:
 
 
 A = named("a")
+
+
+@contextmanager
+def configured(stream: io.StringIO) -> Iterator[None]:
+    """Write log lines to `stream` in the block."""
+    configure(encoder="json", verbosity=1, time_encoding="epoch", stream=stream)
+    try:
+        yield
+    finally:
+        structlog.reset_defaults()
 
 
 class Counts(NullControllerMetrics):
@@ -460,6 +473,43 @@ async def test_each_failure_is_one_line_and_a_bug_is_traced_once_a_minute(
     assert [line["attempt"] for line in lines] == list(range(1, len(lines) + 1))
     assert all(line["name"] == "a" and line["namespace"] == "default" for line in lines)
     assert all("delay_s" in line for line in lines)
+
+
+async def test_a_pass_has_one_id_that_its_lines_and_requests_carry(clock: FakeClock) -> None:
+    """P-153, P-109: in tasks of its own too; its requests are as urgent as its key was."""
+    stream = io.StringIO()
+    origins: list[Origin] = []
+    with configured(stream):
+        log = get_logger("test")
+
+        async def inside() -> None:
+            origins.append(current_origin())
+            log.info("inside")
+
+        async def reconcile(name: NamespacedName) -> Outcome:
+            log.info("begun")
+            await asyncio.create_task(inside())
+            raise ClusterError("no")
+
+        controller = Controller("things", reconcile, clock=clock)
+        async with running(controller):
+            controller.enqueue(A, Priority.CHANGE)
+            await settle()
+            await clock.advance(0.3)
+        log.info("outside")
+
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    ids = [line.get("reconcileID") for line in lines]
+    assert [line["msg"] for line in lines] == [
+        *["begun", "inside", "pass failed", "pass ended"] * 2,
+        "outside",
+    ]
+    assert len(set(ids[:4])) == len(set(ids[4:8])) == 1
+    assert ids[0] != ids[4]
+    assert ids[8] is None
+    assert [each.id for each in origins] == [ids[0], ids[4]]
+    assert [each.rank for each in origins] == [Priority.CHANGE, Priority.RETRY]
+    assert current_origin() == Origin()
 
 
 async def test_a_poisoned_key_holds_up_no_other(clock: FakeClock) -> None:

@@ -1,11 +1,21 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 
 import pytest
 
-from kro.refs import JsonObject, NamespacedName
-from kro.runtime import Event, InformerState, NotSyncedError, Scope, Stored, by_label
+from kro.refs import GVR, JsonObject, NamespacedName
+from kro.runtime import (
+    Event,
+    Informers,
+    InformerState,
+    NotSyncedError,
+    NullInformerMetrics,
+    Scope,
+    Stored,
+    by_label,
+)
 from kro.runtime.client import ForbiddenError
 from support.apiserver import CONFIGMAPS, WIDGETS, answer, no_fault
 from support.clock import settle
@@ -377,3 +387,53 @@ async def test_stored_text_is_what_the_transform_leaves() -> None:
 
         assert read is not None
         assert read["kind"] == "Other"
+
+
+class _Waits(NullInformerMetrics):
+    def __init__(self) -> None:
+        self.told: list[tuple[float, bool]] = []
+
+    def waited(self, gvr: GVR, duration_s: float, *, synced: bool) -> None:
+        self.told.append((duration_s, synced))
+
+
+async def test_each_load_is_measured_once_and_each_wait_that_is_in_vain() -> None:
+    """However many waited for it, or whether anybody did; a resume is no load."""
+    world = World()
+    waits = _Waits()
+    world.informers = Informers(client=world.server, clock=world.clock, metrics=waits)
+    world.server.hold_new_streams = True
+    async with world.running():
+        things = world.informers.watch(CONFIGMAPS)
+        tries = [asyncio.create_task(things.wait_synced(limit_s)) for limit_s in (1.0, 9.0, 9.0)]
+        await world.clock.advance(2.0)
+        world.server.hold_new_streams = False
+        for stream in world.server.streams:
+            stream.release()
+        await settle()
+        world.server.streams[0].cut()
+        await world.clock.advance(5.0)
+
+        assert [await each for each in tries] == [False, True, True]
+        assert waits.told == [(1.0, False), (2.0, True)]
+
+
+async def test_a_change_of_state_is_told_with_what_it_was() -> None:
+    """Whoever composes the process hears of every informer, with its scope."""
+    world = World()
+    moves: list[tuple[GVR, Scope, InformerState, InformerState]] = []
+    world.informers = Informers(
+        client=world.server, clock=world.clock, moved=lambda *move: moves.append(move)
+    )
+    scope = Scope(selector="a")
+    async with world.running():
+        world.informers.watch(CONFIGMAPS, scope)
+        await settle()
+        world.server.fault = lambda *_: answer(ForbiddenError, 403)
+        world.server.streams[0].cut()
+        await world.clock.advance(30.0)
+
+        states = [(before, after) for gvr, of, before, after in moves if of == scope]
+        assert states[0] == (InformerState.LOADING, InformerState.STALE)
+        assert states[-1][1] is InformerState.FORBIDDEN
+        assert all(one[1] is two[0] for one, two in pairwise(states))

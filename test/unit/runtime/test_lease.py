@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from kro.refs import JsonObject, NamespacedName
+from kro.runtime import rfc3339_micro
 from kro.runtime.client import NotLeadingError
-from kro.runtime.leader import LeaderGate
+from kro.runtime.gate import LeaderGate
 from kro.runtime.lease import (
     Leading,
     LeaseSettings,
@@ -22,11 +24,13 @@ from kro.runtime.lease import (
     duration_of,
     held_lease,
     holder_of,
+    look_pause_s,
     may_take,
     new_lease,
     record_of,
     released_lease,
     step,
+    takeable_at,
 )
 
 SETTINGS = LeaseSettings()
@@ -75,6 +79,54 @@ def test_a_lease_is_taken_after_a_full_duration_of_no_change(
 ) -> None:
     """Counted by our own clock from when we saw the record change, never by its times."""
     assert may_take(Standby("x", 100.0), holder, duration_s, now, SETTINGS) is may
+
+
+@pytest.mark.parametrize(
+    ("now", "takeable", "chance", "pause"),
+    [
+        pytest.param(100.0, None, 0.0, 2.0, id="a period"),
+        pytest.param(100.0, None, 1.0, 2.4, id="and up to a fifth"),
+        pytest.param(100.0, 110.0, 0.5, 2.2, id="no longer when there is time"),
+        pytest.param(100.0, 100.5, 0.0, 0.5, id="until it may be taken"),
+        pytest.param(100.0, 100.5, 1.0, 0.9, id="not all at once"),
+        pytest.param(100.0, 99.0, 0.0, 2.0, id="not in a hurry when it was not to be had"),
+    ],
+)
+def test_a_standby_looks_every_period_and_when_the_lease_may_be_taken(
+    now: float, takeable: float | None, chance: float, pause: float
+) -> None:
+    """So no part of a period is added to the lease's duration."""
+    assert look_pause_s(now, takeable, SETTINGS, chance=chance) == pytest.approx(pause)
+
+
+def test_a_leader_that_vanished_is_followed_within_twenty_seconds() -> None:
+    """P-132, with the default durations, whatever the chances: 17.8 s, with 2.2 s to start in."""
+    rng = random.Random(7)
+    longest = 0.0
+    for _ in range(400):
+        vanished, now = 0.0, -10 * rng.random()
+        standby, takeable = Standby(), None
+        while True:
+            # Renewed every two seconds until it vanished, right after the last renewal.
+            record = str(min(now, vanished) // 2)
+            after = step(standby, Seen(record, now), SETTINGS)
+            assert isinstance(after, Standby)
+            standby, takeable = after, takeable_at(after, 15.0, SETTINGS)
+            if may_take(standby, "b", 15.0, now, SETTINGS):
+                break
+            now += look_pause_s(now, takeable, SETTINGS, chance=rng.random())
+        longest = max(longest, now - vanished)
+
+    assert 17.0 < longest <= 17.8
+
+
+def test_the_record_never_says_less_than_the_duration() -> None:
+    """It holds whole seconds, and others wait for what it says."""
+    settings = LeaseSettings(lease_duration_s=1.5, renew_deadline_s=1.2, retry_period_s=0.3)
+    created = new_lease(NAME, "a", wall=WALL, settings=settings)
+
+    assert duration_of(created) == 2.0
+    assert duration_of(held_lease(created, "b", wall=LATER, settings=settings)) == 2.0
 
 
 def test_settings_under_which_two_could_lead_are_refused() -> None:
@@ -147,6 +199,24 @@ def test_the_gate_closes_before_anybody_else_may_lead() -> None:
         gate.permit()
 
 
+@pytest.mark.parametrize("step_s", [3600.0, -3600.0, 315_360_000.0, -315_360_000.0])
+def test_steps_of_the_wall_clock_change_only_what_is_written(step_s: float) -> None:
+    """F-55, P-126: a holder whose clock is hours or ten years off is followed all the same."""
+    moment = datetime(2026, 11, 21, 13, tzinfo=UTC)
+    stepped = rfc3339_micro(moment + timedelta(seconds=step_s))
+    lease = held_lease({}, "a", wall=rfc3339_micro(moment), settings=SETTINGS)
+    standby = step(Standby(), Seen(record_of(lease), 100.0), SETTINGS)
+    renewed = held_lease(lease, "a", wall=stepped, settings=SETTINGS)
+    after = step(standby, Seen(record_of(renewed), 102.0), SETTINGS)
+
+    assert isinstance(after, Standby)
+    assert not may_take(after, "a", duration_of(renewed), 116.9, SETTINGS)
+    assert may_take(after, "a", duration_of(renewed), 117.0, SETTINGS)
+    gate = LeaderGate(SETTINGS, lambda: 105.0)
+    gate.renewed = 102.0
+    assert gate.permit() == 12.0
+
+
 def test_two_never_lead_at_once() -> None:
     """Over random pauses, lost answers and freezes, no two gates are open at the same instant.
 
@@ -213,3 +283,14 @@ def _race(rng: random.Random) -> None:
                 actor.state = step(actor.state, Renewed(actor.sent), SETTINGS)
         leaders = [each.identity for each in actors if each.leads(now)]
         assert len(leaders) <= 1, (now, leaders)
+
+
+def test_the_age_of_the_lease_counts_from_the_last_renewal() -> None:
+    """P-154: a leader whose lease grows old is about to stop; who does not lead has none."""
+    now = 100.0
+    gate = LeaderGate(SETTINGS, lambda: now)
+    none = gate.age_s
+
+    gate.renewed = 97.5
+
+    assert (none, gate.age_s) == (None, 2.5)

@@ -64,6 +64,21 @@ async def test_parts_start_in_order_and_end_sources_first_services_last() -> Non
     ]
 
 
+async def test_how_long_the_end_takes_can_be_asked() -> None:
+    """P-154: an end that hangs is seen while it does."""
+    manager = Manager(three([]))
+    running = asyncio.create_task(manager.run())
+    await settle()
+
+    before = manager.stopping_s
+    manager.stop()
+    since = manager.stopping_s
+    await running
+
+    assert before == 0.0
+    assert 0.0 <= since <= manager.stopping_s
+
+
 async def test_a_standby_runs_only_services() -> None:
     """P-134."""
     log: list[str] = []

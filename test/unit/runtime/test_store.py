@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import random
 import tracemalloc
 
@@ -234,6 +235,18 @@ def test_a_typical_child_costs_little_more_than_its_text() -> None:
 
     assert used / count <= size + 900
     assert used / count <= 1536
+
+
+def test_a_collector_has_one_thing_to_look_at_for_each_object() -> None:
+    """P-147: a full collection takes as long as there are things to look at, here the names."""
+    count = 5000
+    store = Store()
+    gc.collect()
+    before = len(gc.get_objects())
+    store.replace([thing(f"t{at}", at + 1, app=f"a{at}") for at in range(count)], str(count))
+    gc.collect()
+
+    assert len(gc.get_objects()) - before <= 1.1 * count
 
 
 @pytest.mark.parametrize("seed", range(10))

@@ -296,6 +296,19 @@ async def test_what_happens_is_told(clock: FakeClock) -> None:
     assert (oldest, running, queue.oldest_s()) == (2.0, (3.0, 3.0), 0.0)
 
 
+async def test_a_closed_queue_is_shown_as_empty(clock: FakeClock) -> None:
+    """What stood in line when a kind was given up is nobody's any more."""
+    counts = Counts()
+    queue: WorkQueue[str] = WorkQueue(clock=clock, metrics=counts)
+    for key in "abc":
+        queue.add(key)
+
+    queue.close()
+    queue.forget("a")
+
+    assert counts.depths[-2:] == [0, 0]
+
+
 class Model:
     """What a work queue must do, as slowly and plainly as possible."""
 

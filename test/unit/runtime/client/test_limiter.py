@@ -3,79 +3,94 @@
 from __future__ import annotations
 
 import asyncio
+import random
 
 import pytest
 
 from kro.runtime.client.limiter import TokenBucket
+from support.clock import FakeClock, settle
 
 
-class Time:
-    """A clock whose sleepers wait for `pass_`."""
+class Line:
+    """Takers of one bucket, and who was served in which order."""
 
-    def __init__(self) -> None:
-        self.now_s = 0.0
-        self._sleepers: list[tuple[float, asyncio.Future[None]]] = []
+    def __init__(self, bucket: TokenBucket) -> None:
+        self.served: list[int] = []
+        self.tasks: list[asyncio.Task[None]] = []
+        self._bucket = bucket
 
-    def now(self) -> float:
-        return self.now_s
+    async def join(self, number: int, rank: int = 0) -> None:
+        async def take() -> None:
+            await self._bucket.take(rank)
+            self.served.append(number)
 
-    async def sleep(self, delay_s: float) -> None:
-        woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._sleepers.append((self.now_s + delay_s, woken))
-        await woken
+        self.tasks.append(asyncio.create_task(take()))
+        await settle()
 
-    async def pass_(self, seconds: float) -> None:
-        self.now_s += seconds
-        for due, woken in sorted(self._sleepers, key=lambda each: each[0]):
-            if due <= self.now_s + 1e-9 and not woken.done():
-                woken.set_result(None)
-        for _ in range(5):
-            await asyncio.sleep(0)
+    async def leave(self) -> None:
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
 
 
 async def test_a_burst_passes_and_the_rest_keeps_the_rate() -> None:
     """Saved tokens go at once; then one request every 1/rate seconds, in order of arrival."""
-    time = Time()
-    bucket = TokenBucket(10, 3, now=time.now, sleep=time.sleep)
-    served: list[int] = []
+    clock = FakeClock()
+    line = Line(TokenBucket(10, 3, clock=clock))
+    for number in range(6):
+        await line.join(number)
+    assert line.served == [0, 1, 2]
+    for expected in (4, 5, 6):
+        await clock.advance(0.1)
+        assert len(line.served) == expected
 
-    async def request(number: int) -> None:
-        await bucket.take()
-        served.append(number)
-
-    async with asyncio.TaskGroup() as group:
-        for number in range(6):
-            group.create_task(request(number))
-        await asyncio.sleep(0)
-        assert served == [0, 1, 2]
-        for expected in (4, 5, 6):
-            await time.pass_(0.1)
-            assert len(served) == expected
-
-    assert served == list(range(6))
+    assert line.served == list(range(6))
+    assert clock.pending == 0
 
 
-async def test_a_cancelled_waiter_gives_its_token_back() -> None:
-    """Giving up in the line costs those behind nothing in the long run."""
-    time = Time()
-    bucket = TokenBucket(1, 1, now=time.now, sleep=time.sleep)
-    await bucket.take()
-    waiting = [asyncio.create_task(bucket.take()) for _ in range(50)]
-    await asyncio.sleep(0)
-    for each in waiting:
-        each.cancel()
-    await asyncio.gather(*waiting, return_exceptions=True)
+async def test_the_more_urgent_go_first_and_nobody_waits_for_ever() -> None:
+    """P-109: in line by rank, in order of arrival within one, with a second's head start a rank."""
+    clock = FakeClock()
+    line = Line(TokenBucket(2, 1, clock=clock))
+    await line.join(0)
+    for number, rank in ((1, 3), (2, 3), (3, 0), (4, 1), (5, 0)):
+        await line.join(number, rank)
+    for number in range(6, 20):
+        await line.join(number)
+        await clock.advance(0.5)
 
-    await time.pass_(1.0)
+    at = line.served.index
+    assert line.served[:4] == [0, 3, 5, 6]
+    assert at(4) < at(1) < at(2)
+    assert 1 in line.served[:12]
+    await line.leave()
 
-    assert await bucket.take() == 0.0
+
+async def test_those_who_give_up_cost_nothing() -> None:
+    """Cancelled in line or as the token came: it goes to the next, and none is lost."""
+    chance = random.Random(5)
+    for _ in range(50):
+        clock = FakeClock()
+        line = Line(TokenBucket(10, 1, clock=clock))
+        for number in range(12):
+            await line.join(number, chance.randrange(3))
+        doomed = chance.sample(line.tasks, 8)
+        clock.turn(0.1 * chance.randrange(3))  # tickets are set, nobody has run yet
+        for task in doomed:
+            task.cancel()
+        await clock.advance(1.2)
+
+        kept = [task for task in line.tasks if task not in doomed]
+        assert all(task.done() and not task.cancelled() for task in kept)
+        assert clock.pending == 0
 
 
 async def test_saved_tokens_are_bounded_by_the_burst() -> None:
     """A long silence earns a burst, not more."""
-    time = Time()
-    bucket = TokenBucket(10, 2, now=time.now, sleep=time.sleep)
-    time.now_s = 1000.0
+    clock = FakeClock()
+    bucket = TokenBucket(10, 2, clock=clock)
+    await bucket.take()
+    await clock.advance(1000.0)
 
     assert [await bucket.take() for _ in range(2)] == [0.0, 0.0]
     with pytest.raises(TimeoutError):

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import ssl
-import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -27,55 +24,12 @@ from kro.runtime.client.config import Pem, TlsSettings
 from kro.runtime.client.credentials import ClientCertificate
 from kro.runtime.client.pool import Pool
 from kro.runtime.client.tls import TlsSource
+from support.certificates import authority, needs_openssl
 from unit.runtime.client.conftest import RecordingObserver
 
 THINGS = GVR("example.com", "v1", "things")
 
-pytestmark = pytest.mark.skipif(
-    shutil.which("openssl") is None, reason="openssl, which makes the certificates, is missing"
-)
-
-
-@dataclass(frozen=True)
-class Authority:
-    """A certificate authority in a folder."""
-
-    folder: Path
-    name: str
-
-    @property
-    def certificate(self) -> Path:
-        return self.folder / f"{self.name}.pem"
-
-    def issue(self, name: str, *, alternative: str) -> tuple[Path, Path]:
-        """Return certificate and key of somebody this authority vouches for."""
-        certificate, key = self.folder / f"{name}.pem", self.folder / f"{name}.key"
-        request = self.folder / f"{name}.csr"
-        extensions = self.folder / f"{name}.ext"
-        extensions.write_text(f"subjectAltName={alternative}\n")
-        openssl("req", "-newkey", EC, *CURVE, "-nodes", "-keyout", key, "-out", request,
-                "-subj", f"/CN={name}")  # fmt: skip
-        openssl("x509", "-req", "-in", request, "-CA", self.certificate,
-                "-CAkey", self.folder / f"{self.name}.key", "-CAcreateserial", "-days", "2",
-                "-extfile", extensions, "-out", certificate)  # fmt: skip
-        return certificate, key
-
-
-EC = "ec"
-CURVE = ("-pkeyopt", "ec_paramgen_curve:P-256")
-
-
-def openssl(*arguments: object) -> None:
-    """Run openssl."""
-    subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True)
-
-
-def authority(folder: Path, name: str) -> Authority:
-    """Return a new certificate authority."""
-    openssl("req", "-x509", "-newkey", EC, *CURVE, "-nodes", "-days", "2",
-            "-keyout", folder / f"{name}.key", "-out", folder / f"{name}.pem",
-            "-subj", f"/CN={name}")  # fmt: skip
-    return Authority(folder, name)
+pytestmark = needs_openssl
 
 
 @asynccontextmanager

@@ -339,7 +339,7 @@ async def test_opening_tells_its_errors_apart(rig: Rig) -> None:
         async with rig.client.watch(THINGS, resource_version="1"):
             pass
 
-    assert rig.observer.attempts == [("GET", "watch", "410"), ("GET", "watch", "200")]
+    assert rig.observer.attempts == [("GET", "watch", "410"), ("GET", "watch", "<error>")]
 
 
 async def test_a_decoder_of_the_caller_reads_the_objects(rig: Rig) -> None:
