@@ -105,6 +105,10 @@ class DefinitionError(AuthorError):
     """The structure of a definition is wrong: names, kinds, references, cycles."""
 
 
+class UnknownFieldError(DefinitionError):
+    """A field that its kind does not have: what is wrong is the key, not the value below it."""
+
+
 class SchemaError(AuthorError):
     """A SimpleSchema text, a status block or the CRD that follows from them is wrong."""
 

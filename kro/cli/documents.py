@@ -11,7 +11,7 @@ from typing import Final
 from kro.cli.places import Text, find, offset_of, offset_within
 from kro.cli.report import Diagnostic
 from kro.cli.yaml_nodes import Fault, Node, read_nodes
-from kro.errors import AuthorError
+from kro.errors import AuthorError, UnknownFieldError
 from kro.refs import GVK, JsonObject, JsonValue
 from kro.settings import UsageError
 
@@ -54,10 +54,10 @@ class Document:
         name = metadata.get("name") if isinstance(metadata, dict) else None
         return name if isinstance(name, str) else ""
 
-    def diagnose(self, error: AuthorError, *, at_key: bool = False) -> Diagnostic:
+    def diagnose(self, error: AuthorError) -> Diagnostic:
         """Return an error with its place in the file: of the value, or of the value's key."""
         found = find(self.root, error.path)
-        offset = offset_of(self.text, found, at_key=at_key)
+        offset = offset_of(self.text, found, at_key=isinstance(error, UnknownFieldError))
         expression = error.excerpt
         if expression is not None and found.whole:
             within = offset_within(self.text, found.node, expression)

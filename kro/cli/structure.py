@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from kro.cli.rules import RuleChecker
-from kro.errors import AuthorError, DefinitionError
+from kro.errors import AuthorError, DefinitionError, UnknownFieldError
 from kro.refs import JsonObject, JsonValue
 from kro.schema import OBJECT_META, apply_defaults, nearest, unknown_fields, validate_value
 
@@ -124,7 +124,7 @@ def _unknown(path: str, schema: JsonObject) -> AuthorError:
     hint = f'did you mean "{near}"?' if near else ""
     if field_name == "dependsOn" and not near:  # as other tools have it
         hint = "a resource depends on those that its expressions refer to"
-    return DefinitionError(f'unknown field "{field_name:.80}"', path=path, hint=hint)
+    return UnknownFieldError(f'unknown field "{field_name:.80}"', path=path, hint=hint)
 
 
 def _below(schema: JsonObject, name: str | int) -> JsonValue:

@@ -187,7 +187,7 @@ class _Judge:
         for error in judged.errors:
             stands = find(document.root, error.path).whole
             (definition.shape if stands else definition.errors).append(document.diagnose(error))
-        definition.errors.extend(document.diagnose(e, at_key=True) for e in judged.unknown)
+        definition.errors.extend(document.diagnose(e) for e in judged.unknown)
         return definition
 
     def _check_names(self, definitions: Sequence[Definition]) -> None:
@@ -334,7 +334,7 @@ class _Judge:
                 namespaced=graph.instance.mapped.namespaced,
             )
             errors = [document.diagnose(error) for error in judged.errors]
-            errors += [document.diagnose(error, at_key=True) for error in judged.unknown]
+            errors += [document.diagnose(error) for error in judged.unknown]
             found.extend(errors)
             instances.append(Instance(document, definition, judged.value, errors))
         return instances, unchecked

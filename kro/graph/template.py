@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from kro.cel import CelType, Template, parse_template, schema_type
-from kro.errors import AuthorError, DefinitionError, ExpressionError
+from kro.errors import AuthorError, DefinitionError, ExpressionError, UnknownFieldError
 from kro.graph import fieldpath
 from kro.graph.fieldpath import FieldPath
 from kro.graph.problems import did_you_mean
@@ -116,12 +116,12 @@ def _walk_object(
             continue
         properties = schema.get("properties")
         known = properties if isinstance(properties, dict) else ()
-        yield _misfit(
-            (*path, key),
+        problem = (
             f"error getting field schema for path {fieldpath.join(path)}.{key}: "
-            f"schema not found for field {key}",
-            hint=did_you_mean(key, known),
+            f"schema not found for field {key}"
         )
+        error = UnknownFieldError(problem, hint=did_you_mean(key, known))
+        yield Misfit((*path, key), error)
 
 
 def _walk_text(text: str, expected: tuple[str, ...], path: FieldPath) -> Iterator[Found | Misfit]:

@@ -220,11 +220,13 @@ def _own_problems(value: JsonValue, schema: JsonObject) -> Iterator[str]:
         case str():
             yield from _string_problems(value, schema)
         case list():
-            yield from _bounds(len(value), schema, "minItems", "maxItems", "items")
+            yield from _bounds(len(value), schema, "minItems", "maxItems", "item")
             if schema.get("uniqueItems") and len({_identity(item) for item in value}) < len(value):
                 yield "must not hold the same item twice"
         case dict():
-            yield from _bounds(len(value), schema, "minProperties", "maxProperties", "entries")
+            yield from _bounds(
+                len(value), schema, "minProperties", "maxProperties", "entry", "entries"
+            )
 
 
 def _number_problems(value: float, schema: JsonObject) -> Iterator[str]:
@@ -247,7 +249,7 @@ def _number_problems(value: float, schema: JsonObject) -> Iterator[str]:
 
 
 def _string_problems(value: str, schema: JsonObject) -> Iterator[str]:
-    yield from _bounds(len(value), schema, "minLength", "maxLength", "characters")
+    yield from _bounds(len(value), schema, "minLength", "maxLength", "character")
     pattern = schema.get("pattern")
     if isinstance(pattern, str) and pattern and not _search(pattern)(value):
         yield f"must match {quoted(pattern, 120)}"
@@ -266,12 +268,17 @@ def _search(pattern: str) -> Callable[[str], object]:
         )  # a pattern that is no RE2 is an error of the schema, not of the value
 
 
-def _bounds(size: int, schema: JsonObject, low: str, high: str, unit: str) -> Iterator[str]:
+def _bounds(
+    size: int, schema: JsonObject, low: str, high: str, unit: str, units: str = ""
+) -> Iterator[str]:
+    def counted(bound: float) -> str:
+        return f"{bound} {unit if bound == 1 else units or f'{unit}s'}, has {size}"
+
     least, most = schema.get(low), schema.get(high)
     if isinstance(least, int | float) and size < least:
-        yield f"must have at least {least} {unit}, has {size}"
+        yield f"must have at least {counted(least)}"
     if isinstance(most, int | float) and size > most:
-        yield f"must have at most {most} {unit}, has {size}"
+        yield f"must have at most {counted(most)}"
 
 
 # ---- small tools
