@@ -25,6 +25,7 @@ from kro.controllers.instance.parent import (
 )
 from kro.controllers.instance.prune import Removal, RemovalError, Remover, prune_waves
 from kro.controllers.instance.report import Report
+from kro.controllers.instance.status import status_of
 from kro.errors import ClusterError, InvariantError
 from kro.graph.evaluation import (
     Answer,
@@ -323,8 +324,12 @@ class Reconciliation:
         projection = project(self.serving.graph, frame.bindings, self.kind.meter)
         for error in projection.errors if verbosity() >= 1 else ():
             self._log.debug("status field left out", error=frame.discreet(error).problem)
+        known = status_of(self.report.live).get("state") == InstanceState.ERROR
         try:
-            await self.report.write(state, projection.fields, dict(frame.bindings))
+            broken = await self.report.write(state, projection.fields, dict(frame.bindings))
+            for error in broken:
+                tell = self._log.debug if known else self._log.warning
+                tell("condition left out", error=frame.discreet(error).problem)
         except NotLeadingError:
             raise
         except ClusterError as error:

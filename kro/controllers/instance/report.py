@@ -17,6 +17,7 @@ from kro.controllers.instance.status import (
     write_status,
 )
 from kro.controllers.reporting import cut
+from kro.errors import EvaluationError
 from kro.graph import Graph
 from kro.graph.evaluation import InstanceState, evaluate_conditions, stamp
 from kro.refs import JsonObject, JsonValue
@@ -108,12 +109,15 @@ class Report:
 
     async def write(
         self, state: InstanceState, fields: JsonObject, bindings: dict[str, object]
-    ) -> None:
+    ) -> tuple[EvaluationError, ...]:
         """Write the status of a pass that looked at the resources.
+
+        Returns what is wrong with the author's conditions, which the status cannot say.
 
         Raises:
             ClusterError: the write failed.
         """
+        broken: tuple[EvaluationError, ...] = ()
         if self._graph is not None and self._authored:
             declared = evaluate_conditions(self._graph, self.live, bindings, self._built_in())
             conditions = stamp(
@@ -122,14 +126,15 @@ class Report:
                 generation=self._generation,
                 now=self._now,
             )
-            degraded = bool(declared.errors)
+            broken = declared.errors
         else:
-            conditions, degraded = self._built_in(), False
-        if degraded:
+            conditions = self._built_in()
+        if broken:
             state = InstanceState.ERROR
         elif self._conditions.ready:
             state = InstanceState.ACTIVE
         await self._put(whole(state, conditions, fields))
+        return broken
 
     async def write_over(self, state: InstanceState) -> None:
         """Write state and built-in conditions over the status that is there; the rest stays.

@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 
 from kro import names
+from support.invariants import until
 from support.kube import CONFIGMAPS, SECRETS, condition
 from support.lab import Lab, labels_of, state, uid, version
+from support.operator import Surroundings
 
 MEMO = """
 schema:
@@ -309,8 +311,8 @@ resources:
     await lab.until("Cond", "c", mirrored)
 
 
-async def test_g_13_duplicate_types(lab: Lab) -> None:
-    """A type given twice is dropped and the instance is in error; the others survive."""
+async def test_g_13_duplicate_types(lab: Lab, operator: Surroundings) -> None:
+    """A type given twice is dropped, as the log says, and the instance is in error."""
     twice = """- "${runtime.newCondition({type: 'T-' + schema.spec.name, status: 'True'})}" """
     await lab.define(f"""
 schema:
@@ -328,6 +330,12 @@ resources:
     await lab.create("Cond", "c", {"name": "x"})
     live = await lab.until("Cond", "c", lambda obj: state(obj) == "ERROR")
     assert types(live) == ["Survivor"]
+
+    def is_told() -> bool:
+        lines = operator.log.read_text().splitlines()
+        return any("condition left out" in line and lab.namespace in line for line in lines)
+
+    await until(is_told)
 
 
 async def test_g_14_pending_data_keeps_the_old_condition(lab: Lab) -> None:

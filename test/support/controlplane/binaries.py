@@ -162,7 +162,6 @@ TOOLS = {
             requires="helm.sh/helm/v3",
             version_flags=("helm.sh/helm/v3/internal/version.version=v{version}",),
             archives=_helm,
-            on_path=True,
         ),
     )
 }
