@@ -18,6 +18,7 @@ from kro import names
 from kro.controllers.instance.applyset import labels_of
 from kro.controllers.instance.children import Children, address
 from kro.controllers.instance.kind import Kind
+from kro.controllers.instance.labels import owner_text
 from kro.controllers.instance.memory import Memory
 from kro.controllers.instance.ownership import without_managed_fields
 from kro.errors import ClusterError
@@ -134,14 +135,16 @@ class Applier:
             return await self._overwrite(node, target.desired, live)
 
     async def _overwrite(self, node: Node, desired: JsonObject, live: JsonObject) -> JsonObject:
-        theirs = labels_of(live).get(names.APPLYSET_PART_OF, "")
+        labels = labels_of(live)
+        theirs = labels.get(names.APPLYSET_PART_OF, "")
         if theirs == self.set_id:
             return await self._patch(node, desired, force=True)
         if theirs:
-            where = address(node.mapped, desired)
+            where, owner = address(node.mapped, desired), owner_text(labels)
             raise ForeignError(
                 f"resource belongs to a different ApplySet: {where} ({gvk_text(node.gvk)}) "
                 f'belongs to ApplySet "{theirs}", cannot reassign to "{self.set_id}"'
+                + (f" (it is a child of {owner})" if owner else "")
             )
         # An object without an owner is adopted, unless it changes while we decide.
         version = cast("JsonObject", live["metadata"]).get("resourceVersion")

@@ -72,6 +72,14 @@ def owner_of(labels: Mapping[str, str], gvk: GVK) -> NamespacedName | None:
     return NamespacedName(labels.get(names.INSTANCE_NAMESPACE, ""), labels[names.INSTANCE_NAME])
 
 
+def owner_text(labels: Mapping[str, str]) -> str:
+    """Return which instance a child's labels name, of whatever kind; nothing if they name none."""
+    kind, name = labels.get(names.INSTANCE_KIND), labels.get(names.INSTANCE_NAME)
+    if not kind or not name:
+        return ""
+    return f"{kind} {NamespacedName(labels.get(names.INSTANCE_NAMESPACE, ''), name)}"
+
+
 def is_suspended(instance: Mapping[str, object]) -> bool:
     """Return whether the user asked to leave the instance alone."""
     metadata = instance.get("metadata")

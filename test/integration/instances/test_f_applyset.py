@@ -171,7 +171,9 @@ async def rivals(lab: Lab) -> str:
     one = labels_of(await lab.settled("Claim", "one"))[names.APPLYSET_ID]
     await lab.create("Claim", "two", {"target": "t", "who": "two"})
     two = await lab.says("Claim", "two", "belongs to a different ApplySet", one, state="ERROR")
-    assert labels_of(two)[names.APPLYSET_ID] in condition(two, "Ready")["message"]
+    message = condition(two, "Ready")["message"]
+    assert labels_of(two)[names.APPLYSET_ID] in message
+    assert f"(it is a child of Claim {lab.namespace}/one)" in message
     return one
 
 
