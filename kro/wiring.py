@@ -128,7 +128,7 @@ class Parts:
         self._metrics = metrics
         self._clock = clock
         self._claims = Claims()
-        self._leads = False
+        self._leads = self._was_whole = False
         self._kind_metrics = RegistryRecorder(metrics)
         log = get_logger("client")
         self.slots = slots = Slots(settings.instance_workers, clock=clock)
@@ -356,6 +356,13 @@ class Parts:
         found = self._revisions.by_index(SNAPSHOT_INDEX, definition)
         return [NamespacedName("", name_of(revision)) for revision in found]
 
+    def unloaded(self) -> str | None:
+        """Say what was never loaded yet, for the readiness probe. From any thread."""
+        own = (self._definitions, self._revisions, self._crds)
+        waiting = [] if self._was_whole else [str(each.gvr) for each in own if not each.synced]
+        self._was_whole = not waiting
+        return f"not loaded yet: {', '.join(waiting)}" if waiting else None
+
     async def settle(self) -> None:
         """Begin to act; say what the process lacks; then keep the collector away from the rest."""
         self._leads = True
@@ -461,6 +468,7 @@ async def run_controller(settings: Settings, *, lines: LineWriter | None = None)
             live={"loop": health.check, **({"lease": elector.problem} if elector else {})},
             ready={
                 "manager": lambda: "the process is about to end" if manager.stopping else None,
+                "load": parts.unloaded,
                 "kinds": lambda: "loops crash" if parts.registry.crash_looping else None,
             },
         )

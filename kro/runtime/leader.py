@@ -67,6 +67,8 @@ BEAT_S = 1.0
 STUCK_S = 30.0
 """How long the main loop may be silent before a leading process is given up."""
 _RELEASE_S = 2.0
+_LOOKS = 3
+_LOOK_AGAIN_S = 0.1
 _ANNOUNCE_S = 1.0
 EXIT_S = 5.0
 """How long a process may take to end after it lost the lead."""
@@ -333,17 +335,26 @@ class LeaderElector:
         self._signal(Renewed(sent))
 
     async def _release(self, client: Client) -> None:
-        """Give the lease back, if it still is ours."""
+        """Give the lease back, if it still is ours.
+
+        A write that was cut off may reach the server after our look at it: so look again.
+        """
         self.gate.renewed = None
         try:
             async with asyncio.timeout(_RELEASE_S):
-                lease = await client.get(LEASES, self._lease)
-                if holder_of(lease) == self.identity:
-                    released = released_lease(lease, wall=_wall())
-                    self._held = await client.update(LEASES, self._lease, released)
-                    self._log.info("lease released")
-                    if isinstance(self._state, Leading):
-                        await self._announce(client, "stopped leading")
+                for look in range(_LOOKS):
+                    await asyncio.sleep(_LOOK_AGAIN_S * look)
+                    with suppress(NotFoundError, ConflictError):
+                        lease = await client.get(LEASES, self._lease)
+                        if holder_of(lease) == self.identity:
+                            released = released_lease(lease, wall=_wall())
+                            self._held = await client.update(LEASES, self._lease, released)
+                            break
+                else:
+                    return
+                self._log.info("lease released")
+                if isinstance(self._state, Leading):
+                    await self._announce(client, "stopped leading")
         except (ClusterError, TimeoutError) as error:
             # The next leader then waits for the lease to run out.
             self._log.warning("lease not released", error=str(error) or "no answer in time")

@@ -23,6 +23,7 @@ from kro.runtime.leader import LeaderElector
 from kro.runtime.lease import LeaseSettings
 from support.cancellation import Suspensions, at_every_suspension
 from support.inprocess import InProcess, in_process
+from support.invariants import until
 from support.kube import CONFIGMAPS, Json, is_ready
 from support.lab import Lab
 
@@ -113,7 +114,7 @@ async def test_a_pass_that_is_cancelled_anywhere_is_finished_by_the_next(
 
     assert created > 5
     assert deleted > 1
-    assert micro.controller.queue.leased == micro.controller.running == 0
+    await until(lambda: micro.controller.queue.leased == micro.controller.running == 0)
 
 
 async def uids(lab: Lab, name: str) -> dict[str, str]:

@@ -22,6 +22,8 @@ from kro.refs import GVR, NamespacedName
 from kro.runtime import Informed, Informers, InformerState, LoopClock, Scope
 from kro.runtime import reflector as reflector_module
 from kro.runtime.client import Client, ClusterConfig, Transport, load_config
+from kro.runtime.leader import LeaderElector
+from kro.runtime.lease import LeaseSettings
 from support.components import Components
 from support.controlplane import ControlPlane
 from support.invariants import Told, check_store, until
@@ -214,6 +216,31 @@ async def test_of_two_api_servers_one_falls_behind(stage: Stage) -> None:
         await stage.check()
 
     assert behind == newest
+
+
+async def test_a_slow_etcd_costs_time_and_no_lead(stage: Stage, plane: ControlPlane) -> None:
+    """F-45, shortened to four seconds in which etcd stands still for half a second at a time."""
+    settings = LeaseSettings(lease_duration_s=6.0, renew_deadline_s=4.0, retry_period_s=0.5)
+    elector = LeaderElector(
+        load_config(str(plane.kubeconfig)),
+        lease=NamespacedName("default", stage.mark),
+        user_agent="kro/test",
+        settings=settings,
+        end_process=lambda: None,
+    )
+    run = asyncio.create_task(elector.run())
+    await asyncio.wait_for(elector.led(), 10)
+    for at in range(5):
+        write = asyncio.create_task(stage.write(f"slow{at}"))
+        await stage.components.pause("etcd", 0.5)
+        await write
+        await asyncio.sleep(0.2)
+        assert elector.is_leader
+    await stage.check()
+    run.cancel()
+    await asyncio.wait([run])
+
+    assert stage.loads() == 1
 
 
 async def test_an_api_server_that_is_away_is_waited_for(stage: Stage) -> None:

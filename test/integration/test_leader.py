@@ -322,6 +322,28 @@ async def test_an_api_server_that_does_not_answer_costs_the_lead(
         server.close()
 
 
+async def test_renewals_that_hang_cost_the_lead(
+    cluster: Cluster, config: ClusterConfig, client: Client, lease: NamespacedName
+) -> None:
+    """F-52: the API server takes every renewal and never answers; all else works."""
+    certificates = cluster.kubeconfig.parent / "certificates"
+    with HttpProxy(
+        config.server, certificates=certificates if certificates.is_dir() else None
+    ) as proxy:
+        proxied = ClusterConfig(server=proxy.url, tls=config.tls, credentials=config.credentials)
+        first = elector(proxied, lease, "first")
+        async with running(first) as task:
+            await asyncio.wait_for(first.led(), 5)
+            hanging = proxy.add(lambda seen: seen.method == "PUT", delay_s=30.0)
+            with pytest.raises(LeadershipLostError, match="no renewal"):
+                await asyncio.wait_for(asyncio.shield(task), 10)
+
+            assert hanging.hits > 0
+            assert not first.is_leader
+            with pytest.raises(NotLeadingError):
+                first.gate.permit()
+
+
 PROCESS = """
 import asyncio, sys, time
 from kro.logs import configure

@@ -112,7 +112,10 @@ async def test_a_second_signal_ends_it_at_once(
 async def test_it_ends_at_once_where_nothing_runs_yet(
     private_cluster: Surroundings, tmp_path: Path, moment: str
 ) -> None:
-    """F-68: within two seconds, with some slack for a machine that is busy."""
+    """F-68: within two seconds, with some slack for a machine that is busy.
+
+    P-142: until the first load the process is alive and not ready.
+    """
     loading = "load" in moment
     with wired(private_cluster, tmp_path, flags=() if loading else ELECTION) as wire:
         async with Kube(private_cluster.kubeconfig) as kube:
@@ -132,11 +135,16 @@ async def test_it_ends_at_once_where_nothing_runs_yet(
                 waited_for = wire.proxy.add(lambda seen: "/leases" in seen.path)
             wire.operator.start()
             await wire.until(lambda: waited_for.hits > 0)
+            alive, ready = wire.operator.says("healthz"), wire.operator.says("readyz")
             started = time.monotonic()
             wire.operator.signal(signal.SIGTERM)
 
             assert wire.operator.wait_exit(15) == 0
             assert time.monotonic() - started < 4
-            if not loading:
+            assert alive == (200, "ok")
+            if loading:
+                assert ready[0] == 500
+                assert "not loaded yet: " in ready[1]
+            else:
                 assert await holder(kube) == "somebody"
                 await kube.client.delete(LEASES, LEASE)

@@ -89,6 +89,15 @@ class Components:
         host, _, port = flag.partition("=http://")[2].rpartition(":")
         return host, int(port)
 
+    async def pause(self, name: str, seconds: float) -> None:
+        """Let a process stand still for so long."""
+        pid = self._process(name).pid
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
     async def ready(self) -> None:
         """Return once the API server is ready."""
         async with asyncio.timeout(60):

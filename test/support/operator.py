@@ -172,6 +172,16 @@ class Operator:
         lines = self.log.read_text(errors="replace").splitlines()
         return "\n".join(lines[-count:])
 
+    def says(self, path: str) -> tuple[int, str]:
+        """Return status and text of a probe: `healthz`, `readyz`."""
+        url = f"http://127.0.0.1:{self.health_port}/{path}"
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+
     def _limits(self) -> list[str]:
         if self._open_files is None:
             return []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from typing import Any
 
@@ -52,6 +53,8 @@ async def test_a_server_that_has_moved_is_found_by_its_name(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """F-20, with addresses that are forgotten at once in place of after 10 s; P-146."""
+    if type(asyncio.get_running_loop()).__module__.startswith("uvloop"):
+        pytest.skip("uvloop asks the resolver by itself, in a thread")
     assert pool_module.ADDRESS_S <= 60
     monkeypatch.setattr(pool_module, "ADDRESS_S", 0)
     address = "127.0.0.1"

@@ -639,6 +639,19 @@ async def test_what_is_sent(rig: Rig) -> None:
     assert delete.headers["Content-Type"] == "application/json"
 
 
+async def test_a_projection_that_the_server_ignores_is_no_error(rig: Rig) -> None:
+    """F-31: whole objects come where metadata alone was asked for."""
+    rig.server.script(
+        web.json_response(
+            {"kind": "ThingList", "metadata": {}, "items": [THING | {"spec": {"a": 1}}]}
+        )
+    )
+    page = await rig.client.list(THINGS, metadata_only=True)
+
+    assert "PartialObjectMetadataList" in rig.server.requests[0].headers["Accept"]
+    assert page.items[0]["metadata"] == THING["metadata"]
+
+
 async def test_requests_name_their_origin_where_that_is_wanted(rig: Rig) -> None:
     """P-153: the API server's audit log then tells which pass sent a request."""
     rig.server.script(found())
