@@ -42,6 +42,7 @@ class FeatureGates:
         return {gate.name: getattr(self, gate.name) for gate in fields(self)}
 
 
+FOR_EVER_S: Final = 10 * 365 * 86_400.0
 _DURATION_UNITS: Final = {
     "ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0,
 }  # fmt: skip
@@ -345,6 +346,12 @@ class Settings:
         """The level, as `kro.logs` names it, from which on an exception comes with its trace."""
         given = self.log_stacktrace_level or ("warning" if self.log_devel else "error")
         return {"panic": "critical"}.get(given, given)
+
+    @property
+    def drain_s(self) -> float:
+        """How long running passes may take to end when the process is told to stop."""
+        limit_s = self.graceful_shutdown_timeout_s
+        return limit_s if limit_s >= 0 else FOR_EVER_S
 
     def gates(self) -> FeatureGates:
         """Return the gates that `--feature-gates` switches on.

@@ -33,7 +33,6 @@ from kro.controllers.revision import (
     name_of,
     snapshot_name,
 )
-from kro.errors import KroError
 from kro.graph import Gates, Limits
 from kro.logs import Logger, get_logger
 from kro.metrics import Metrics
@@ -59,11 +58,7 @@ from kro.runtime import (
     Informers,
     InformerState,
     KindNotServedError,
-    LineWriter,
     LoopClock,
-    LoopHealth,
-    Manager,
-    Part,
     Priority,
     Reconcile,
     Recorder,
@@ -72,7 +67,6 @@ from kro.runtime import (
     Sampling,
     Scope,
     Slots,
-    Stage,
     Stored,
     enqueue_object,
     freeze_collector,
@@ -82,21 +76,14 @@ from kro.runtime.client import (
     ClusterConfig,
     Transport,
     WriteGate,
-    load_config,
-    pod_namespace,
 )
 from kro.runtime.client import Limits as ClientLimits
-from kro.runtime.leader import LeaderElector
-from kro.runtime.lease import LeaseSettings
 from kro.runtime.open_files import watch_budget
-from kro.runtime.server import Address, Handler, HttpServer, Probes, metrics_handler, parse_address
 from kro.settings import Settings
 
-LEASE: Final = "controller.kro.run"
 DEFINITION_CONTROLLER: Final = "ResourceGraphDefinition"
 REVISION_CONTROLLER: Final = "graphrevision"
 FIRST_LOAD_S: Final = 60.0
-FOR_EVER_S: Final = 10 * 365 * 86_400.0
 WATCHES: Final = 600
 TAGGED_LEVEL: Final = 2
 """From which verbosity on the API server's audit log tells passes apart."""
@@ -104,12 +91,6 @@ USER_AGENT: Final = f"kro/{__version__}"
 
 
 Handles: TypeAlias = Callable[[Event], None]
-
-
-class ElectionSettingsError(KroError):
-    """Leader election was asked for in a way that cannot work."""
-
-    reason = "InvalidConfiguration"
 
 
 class Parts:
@@ -170,7 +151,7 @@ class Parts:
                     burst=settings.retry_burst,
                 ),
                 resync_s=settings.resync_period_s,
-                drain_s=_drain_s(settings),
+                drain_s=settings.drain_s,
             ),
         )
         self.coordinator = Coordinator(
@@ -438,160 +419,3 @@ def _controller_log(name: str, controller: str, kind: str) -> Logger:
 def _owner(stored: Stored) -> str | None:
     crd = stored.object()
     return (owner_of(crd) or None) if is_owned(crd) else None
-
-
-async def run_controller(settings: Settings, *, lines: LineWriter | None = None) -> int:
-    """Run the controller until it is told to stop; return the exit code of the process.
-
-    Args:
-        lines: what the log is written through, to count what it drops.
-    """
-    log = get_logger("setup")
-    metrics = Metrics(version=__version__)
-    if lines is not None:
-        lines.dropped = metrics.log_lines_dropped.inc
-    clock = LoopClock()
-    try:
-        config = load_config(settings.kubeconfig)
-        elector = _elector(settings, config, metrics) if settings.leader_elect else None
-        health = LoopHealth(observe=metrics.loop_lag.observe)
-        parts = Parts(
-            settings, config, metrics=metrics, clock=clock, gate=elector.gate if elector else None
-        )
-        manager = Manager(
-            _stages(parts, health, elector, warm=settings.enable_controller_warmup),
-            led=elector.led if elector else None,
-            drain_s=_drain_s(settings),
-        )
-        _show_state(metrics, parts, health, manager, elector)
-        probes = Probes(
-            live={"loop": health.check, **({"lease": elector.problem} if elector else {})},
-            ready={
-                "manager": lambda: "the process is about to end" if manager.stopping else None,
-                "load": parts.unloaded,
-                "kinds": lambda: "loops crash" if parts.registry.crash_looping else None,
-            },
-        )
-        async with HttpServer(_handlers(settings, probes, metrics)):
-            log.info("starting", version=__version__, server=config.server)
-            try:
-                return await manager.run()
-            finally:
-                await parts.client.aclose()
-    except KroError as error:
-        log.error("cannot start", error=str(error))
-        return 1
-
-
-def _stages(
-    parts: Parts, health: LoopHealth, elector: LeaderElector | None, *, warm: bool
-) -> list[Part]:
-    """Return what runs when: see Manager.
-
-    Args:
-        warm: a standby fills its stores already.
-    """
-    services = [
-        Part(name="loop health", run=health.run, stage=Stage.SERVICE),
-        Part(name="sampling", run=parts.sampling.run, stage=Stage.SERVICE),
-    ]
-    if elector is not None:
-        services.append(Part(name="leader election", run=elector.run, stage=Stage.SERVICE))
-    return [
-        *services,
-        Part(
-            name="informers",
-            run=parts.informers.run,
-            stage=Stage.SERVICE if warm else Stage.WORK,
-        ),
-        Part(name="coordinator", run=parts.coordinator.run, stage=Stage.SOURCE),
-        Part(
-            name="definitions",
-            run=parts.definitions.run,
-            stage=Stage.WORK,
-            drain=parts.definitions.drain,
-        ),
-        Part(
-            name="revisions",
-            run=parts.revisions.run,
-            stage=Stage.WORK,
-            drain=parts.revisions.drain,
-        ),
-        Part(
-            name="instances",
-            run=parts.registry.run,
-            stage=Stage.WORK,
-            drain=parts.registry.drain,
-        ),
-        Part(name="events", run=parts.recorder.run, stage=Stage.WORK),
-        Part(name="start-up", run=parts.settle, stage=Stage.SOURCE),
-    ]
-
-
-def _show_state(
-    metrics: Metrics,
-    parts: Parts,
-    health: LoopHealth,
-    manager: Manager,
-    elector: LeaderElector | None,
-) -> None:
-    """Let scrapes see what the parts keep. All of it may be read from another thread."""
-    for name, read in {
-        "kro_runtime_loop_heartbeat_age_seconds": lambda: health.age_s,
-        "kro_runtime_draining_seconds": lambda: manager.stopping_s,
-        "kro_runtime_lease_age_seconds": lambda: elector.gate.age_s if elector else None,
-        "kro_runtime_watch_streams": lambda: parts.transport.open_watches,
-        "kro_runtime_watch_streams_limit": lambda: parts.transport.limits.watches,
-        "kro_runtime_pass_slots": lambda: parts.slots.limit,
-        "kro_runtime_pass_slots_used": lambda: parts.slots.held,
-        "kro_events_dropped_total": lambda: parts.recorder.dropped,
-    }.items():
-        metrics.kept(name, read)
-
-
-def _drain_s(settings: Settings) -> float:
-    """Return how long passes may take to end; a negative setting means for ever."""
-    limit_s = settings.graceful_shutdown_timeout_s
-    return limit_s if limit_s >= 0 else FOR_EVER_S
-
-
-def _handlers(
-    settings: Settings, probes: Probes, metrics: Metrics
-) -> list[tuple[Address, Handler]]:
-    wanted = (
-        (settings.health_probe_bind_address, probes),
-        (settings.metrics_bind_address, metrics_handler(metrics.exposition)),
-    )
-    return [(address, handler) for text, handler in wanted if (address := parse_address(text))]
-
-
-def _elector(settings: Settings, config: ClusterConfig, metrics: Metrics) -> LeaderElector:
-    """Return the elector.
-
-    Raises:
-        ElectionSettingsError: there is no namespace for the lease, or two could lead.
-    """
-    namespace = settings.leader_election_namespace or pod_namespace()
-    if not namespace:
-        raise ElectionSettingsError(
-            "--leader-elect outside a cluster needs --leader-election-namespace"
-        )
-    try:
-        durations = LeaseSettings(
-            lease_duration_s=settings.lease_duration_s,
-            renew_deadline_s=settings.renew_deadline_s,
-            retry_period_s=settings.retry_period_s,
-        )
-    except ValueError as error:
-        raise ElectionSettingsError(f"--leader-election flags: {error}") from error
-    leading = metrics.leading.labels(LEASE)
-    return LeaderElector(
-        config,
-        lease=NamespacedName(namespace, LEASE),
-        user_agent=f"{USER_AGENT} leader-election",
-        settings=durations,
-        observer=ClientRecorder(
-            metrics, warned=lambda text: get_logger("leader").warning("warned", text=text)
-        ),
-        on_change=lambda leads: leading.set(1 if leads else 0),
-    )

@@ -41,7 +41,7 @@ def run(arguments: Sequence[str]) -> int:
         print(usage(), file=sys.stderr)
         return 2
     with _born_frozen():
-        from kro import wiring  # noqa: F401 - loads all that the process will ever need
+        from kro import process  # noqa: F401 - loads all that the process will ever need
         from kro.runtime import LineWriter
 
     with LineWriter(sys.stderr) as lines:
@@ -64,7 +64,7 @@ def _born_frozen() -> Iterator[None]:
 
 def _run(settings: Settings, lines: LineWriter) -> int:
     from kro import logs
-    from kro.wiring import run_controller
+    from kro.process import run_controller
 
     logs.configure(
         encoder=settings.log_encoder or ("console" if settings.log_devel else "json"),

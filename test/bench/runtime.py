@@ -285,7 +285,7 @@ def bytes_per_object(count: int) -> None:
 def idle_memory() -> None:
     """Print the resident memory of a process that has imported all of the controller."""
     code = (
-        "import kro.wiring, kro.cli.controller\n"
+        "import kro.process, kro.cli.controller\n"
         "print(next(l for l in open('/proc/self/status') if l.startswith('VmRSS')).split()[1])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

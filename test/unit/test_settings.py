@@ -122,3 +122,9 @@ def test_the_gates_are_those_of_the_reference_and_off() -> None:
         "InstanceConditionEvents": False,
         "InstanceConditionMetrics": False,
     }
+
+
+def test_a_negative_drain_time_is_for_ever() -> None:
+    """As in controller-runtime: passes are not cut off at all."""
+    assert parse_flags(["--graceful-shutdown-timeout=-1s"]).drain_s > 365 * 86_400
+    assert parse_flags(["--graceful-shutdown-timeout=5s"]).drain_s == 5

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import structlog
 
+from kro.process import run_controller
 from kro.settings import Settings
-from kro.wiring import run_controller
 
 KUBECONFIG = """
 apiVersion: v1
