@@ -67,7 +67,11 @@ class Release:
         return text.partition("NOTES:")[2]
 
     def uninstall(self) -> None:
-        """Remove it, as a user does; that it is not installed is fine."""
+        """Remove it, as a user does; that it is not installed is fine.
+
+        The aggregated role goes first: while its parts go, the cluster may make it anew.
+        """
+        self.kubectl("delete", "clusterrole", f"{RELEASE}:controller", "--ignore-not-found", WAIT)
         self._helm("uninstall", "--wait", "--ignore-not-found")
 
     def start(self) -> None:
