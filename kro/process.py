@@ -51,11 +51,16 @@ async def run_controller(settings: Settings, *, lines: LineWriter | None = None)
             drain_s=settings.drain_s,
         )
         _show_state(metrics, parts, health, manager, elector)
+
+        def unloaded() -> str | None:
+            # A standby is ready: else a rolling upgrade would wait for the leader that it replaces.
+            return parts.unloaded() if elector is None or elector.is_leader else None
+
         probes = Probes(
             live={"loop": health.check, **({"lease": elector.problem} if elector else {})},
             ready={
                 "manager": lambda: "the process is about to end" if manager.stopping else None,
-                "load": parts.unloaded,
+                "load": unloaded,
                 "kinds": lambda: "loops crash" if parts.registry.crash_looping else None,
             },
         )
