@@ -29,6 +29,9 @@ from support.controlplane import ControlPlane
 from support.invariants import Told, check_store, until
 from support.tcp_proxy import Connection, TcpProxy
 
+# Connections that are cut while TLS says goodbye are left to the collector when a test's loop ends.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 CONFIGMAPS = GVR("", "v1", "configmaps")
 
 

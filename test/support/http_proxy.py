@@ -150,6 +150,11 @@ class HttpProxy:
             task.cancel()
         if others:
             await asyncio.wait(others, timeout=5)
+        # A connection that was cut in the middle of an answer says goodbye by TLS first, and the
+        # loop ends before the API server has answered that.
+        for transport in list(getattr(self._loop, "_transports", {}).values()):
+            transport.abort()
+        await asyncio.sleep(0)
 
     def add(self, match: Callable[[Seen], bool], **fields: object) -> Rule:
         """Add a rule and return it; its `hits` tell how often it applied."""
