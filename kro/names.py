@@ -50,9 +50,6 @@ MANAGER_LABELLER: Final = "kro.run/labeller"
 """Field manager of an instance's finalizer and labels."""
 MANAGER_APPLYSET_PARENT: Final = "kro.run/applyset-parent"
 """Field manager of an instance's inventory."""
-MANAGER_DEFAULT: Final = "kro"
-"""What the API server derives from our user agent where no manager is given."""
-
 RESERVED_PREFIXES: Final = ("kro.run/", "internal.kro.run/")
 """No template may carry literal labels or annotations that start with one of these."""
 

@@ -57,7 +57,6 @@ from kro.runtime import (
     Event,
     Informers,
     InformerState,
-    KindNotServedError,
     LoopClock,
     Priority,
     Reconcile,
@@ -132,7 +131,7 @@ class Parts:
         self.informers = Informers(
             client=self.client,
             clock=clock,
-            served=self._is_served,
+            served=self.discovery.is_served,
             metrics=InformerRecorder(metrics),
             moved=self._informer_moved,
         )
@@ -401,13 +400,6 @@ class Parts:
             meter=self._metrics.evaluations,
             explain=self.preflight.explain,
         )
-
-    async def _is_served(self, gvr: GVR) -> bool:
-        try:
-            await self.discovery.kind(gvr)
-        except KindNotServedError:
-            return False
-        return True
 
 
 def _controller_log(name: str, controller: str, kind: str) -> Logger:

@@ -21,7 +21,6 @@ through `len`, iteration and `[i]`, maps through the `Mapping` methods, whatever
 
 from __future__ import annotations
 
-import math
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Final, TypeAlias, final
@@ -440,11 +439,6 @@ def compare(left: Value, right: Value) -> int:
 
 
 _ORDERED: Final = frozenset({str, bytes, bool})
-
-
-def is_nan(value: Value) -> bool:
-    """Return whether the value is the double NaN."""
-    return type(value) is float and math.isnan(value)
 
 
 def checked_int(value: int) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from kro import names
 from kro.graph import fieldpath
 from kro.graph.definition import Definition, Entry, is_api_version, is_kind
 from kro.graph.node import Limits
@@ -30,7 +31,6 @@ KIND_PATH = "spec.schema.kind"
 
 _KIND = re.compile(r"[A-Z][a-zA-Z0-9]*")
 _ID = re.compile(r"[a-z][a-zA-Z0-9]*")
-_OWNED_PREFIXES = ("kro.run/", "internal.kro.run/")
 _LITERAL = "apiVersion and kind are read as they are: no expression can stand there"
 
 
@@ -225,7 +225,7 @@ def _check_owned_metadata(entry: Entry, template: JsonObject, problems: Problems
     for field, word in (("labels", "label"), ("annotations", "annotation")):
         keys: JsonValue = metadata.get(field) if isinstance(metadata, dict) else None
         for key in sorted(keys) if isinstance(keys, dict) else ():
-            for prefix in _OWNED_PREFIXES:
+            for prefix in names.RESERVED_PREFIXES:
                 if key.startswith(prefix):
                     problems.definition(
                         f'invalid {word} for resource "{entry.id}". {word}s with prefix "{prefix}" '

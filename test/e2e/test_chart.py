@@ -10,8 +10,7 @@ import os
 import re
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from support.controlplane import Cluster
 from support.kube import Json, condition
 from support.manifests import definition, instance
 from support.operator import ROOT
+from support.polling import until
 from support.release import WAIT, Release, released
 
 pytestmark = [
@@ -29,7 +29,6 @@ pytestmark = [
     pytest.mark.skipif("KRO_KUBECONFIG" in os.environ, reason="its pods would really be started"),
 ]
 
-WAIT_S = 60.0
 WEBAPP = ROOT / "examples" / "webapp"
 AGGREGATION = {"rbac": {"mode": "aggregation"}}
 ROLES = {"ClusterRole/kro-edit", "ClusterRole/kro-view"}
@@ -211,15 +210,3 @@ def chart_objects(release: Release) -> set[str]:
     """Return what stands in the cluster of the release, without what controllers made of it."""
     made = ("ReplicaSet/", "Pod/", "Endpoints/", "EndpointSlice/", "Secret/sh.helm", "Lease/")
     return {name for name in release.objects() if not name.startswith(made)}
-
-
-def until(look: Callable[[], Any], holds: Callable[[Any], object]) -> None:
-    """Wait until what is seen is as it should be.
-
-    Raises:
-        AssertionError: not in time; shows what was seen last.
-    """
-    deadline = time.monotonic() + WAIT_S
-    while not holds(seen := look()):
-        assert time.monotonic() < deadline, f"not in {WAIT_S} s; last seen: {seen}"
-        time.sleep(0.1)

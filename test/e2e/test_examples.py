@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +19,7 @@ from support.controlplane import Cluster, kubectl
 from support.documents.blocks import ROOT, Page
 from support.documents.shell import Shell
 from support.operator import Operator
+from support.polling import until
 from support.release import released
 
 pytestmark = pytest.mark.slow
@@ -99,9 +99,7 @@ def test_nothing_is_left(
         remove_generated(kro)
         pytest.fail("an example was not followed to its end")
 
-    left = until(lambda: everything(kro) - before, lambda found: not found)
-
-    assert not left
+    until(lambda: everything(kro) - before, lambda left: not left, within_s=WAIT_S)
 
 
 def everything(cluster: Cluster) -> frozenset[str]:
@@ -116,16 +114,6 @@ def everything(cluster: Cluster) -> frozenset[str]:
         *("get", ",".join(wanted), "--all-namespaces", f"--output=jsonpath={line}"),
     )
     return frozenset(found.splitlines())
-
-
-def until(
-    look: Callable[[], frozenset[str]], holds: Callable[[frozenset[str]], bool]
-) -> frozenset[str]:
-    """Return what is seen once it holds, or what was seen last."""
-    deadline = time.monotonic() + WAIT_S
-    while not holds(seen := look()) and time.monotonic() < deadline:
-        time.sleep(0.5)
-    return seen
 
 
 def remove_generated(cluster: Cluster) -> None:

@@ -35,14 +35,14 @@ from kro.runtime import (
     RegistrySettings,
     Slots,
 )
-from kro.runtime.client import Client, Transport, load_config
+from kro.runtime.client import Client, NullObserver, Transport, load_config
 from kro.runtime.discovery import Discovery
 from kro.schema import BundledSchemas
 from support.kube import CRDS, Kube
 from support.lab import Lab, is_established
 
 
-class Requests:
+class Requests(NullObserver):
     """Counts what the controller asks of the API server; watches count when they open."""
 
     def __init__(self) -> None:
@@ -67,18 +67,6 @@ class Requests:
     ) -> None:
         """Count one attempt."""
         self._seen.append((verb, gvr.resource if gvr else ""))
-
-    def retried(self, *, method: str, code: str) -> None:
-        """Ignore it: the attempt itself is counted."""
-
-    def limited(self, *, method: str, wait_s: float) -> None:
-        """Ignore it."""
-
-    def stream_ended(self, *, gvr: GVR, cause: str) -> None:
-        """Ignore it."""
-
-    def warned(self, text: str) -> None:
-        """Ignore it."""
 
 
 class Forgotten(NoMetrics):

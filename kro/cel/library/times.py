@@ -126,11 +126,6 @@ def format_go_duration(duration: Duration) -> str:
     return durations.go_duration(duration.ns)
 
 
-def format_seconds(duration: Duration) -> str:
-    """Return the duration as `string(duration)` does: `5400s`."""
-    return durations.seconds_text(duration.ns)
-
-
 def from_epoch_seconds(seconds: int) -> Timestamp:
     """Return the instant that many seconds after the Unix epoch.
 

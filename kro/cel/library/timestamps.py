@@ -90,11 +90,6 @@ def rfc3339(ns: int, offset_s: int = 0) -> str:
     return text + _zone_suffix(offset_s)
 
 
-def rfc3339_seconds(ns: int) -> str:
-    """Return the instant in RFC 3339, in UTC, the fraction cut."""
-    return _date_time(ns // SECOND) + "Z"
-
-
 def _date_time(local_s: int) -> str:
     at = calendar(local_s)
     return (
